@@ -1,0 +1,1 @@
+"""Files at rest: model archives, workflow archives, the model store."""

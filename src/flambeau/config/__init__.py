@@ -1,0 +1,1 @@
+"""Settings: one table, and who wins when several places give a value."""

@@ -1,0 +1,254 @@
+"""Every error a client can meet, with its wire name, HTTP status and gRPC code.
+
+    FlambeauError
+    ├── BadRequest                  400  a parameter is missing or wrong
+    │   └── InvalidModel            400  the archive or its manifest cannot be used
+    ├── DownloadFailed              400  a remote archive could not be fetched
+    ├── InvalidKey                  400  token missing, wrong or expired
+    ├── DependenciesFailed          400  the archive's requirements could not be installed
+    ├── DefaultVersionInUse         403  the default version cannot go while others exist
+    ├── UnknownPath                 404
+    ├── ModelNotFound               404  also: no archive at that url
+    ├── ModelVersionNotFound        404
+    ├── WorkflowNotFound            404
+    ├── MethodNotAllowed            405
+    ├── Conflict                    409  that version is registered already
+    ├── RequestTooLarge             413  no body
+    ├── ExpectationFailed           417  no body
+    ├── InternalError               500
+    │   ├── ArchiveUnreadable       500  the archive could not be unpacked
+    │   ├── WorkerStartFailed       500 or 507
+    │   ├── WorkerDied              500 or 507
+    │   └── ResponseTooLarge        500
+    ├── HandlerFailed               503  the handler raised, or returned something unusable
+    ├── OutOfResources              507
+    └── Unavailable                 503  with Retry-After
+        ├── NoWorker  ├── QueueFull  ├── StillLoading  ├── WorkersFailing
+        ├── DeadlineExceeded  └── ShuttingDown
+
+The type names are TorchServe's exception names: clients match on them. The two faces
+(``rest.replies`` and ``grpc.status``) are the only readers of ``status`` and ``grpc``.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class FlambeauError(Exception):
+    """An error with a place in the wire contract. ``str(error)`` is the message sent."""
+
+    type_name: ClassVar[str] = "InternalServerException"
+    status: int = 500
+    grpc: ClassVar[str] = "INTERNAL"
+    retry_after: int | None = None
+    """Seconds to name in a Retry-After header; None leaves the header out."""
+
+    @property
+    def message(self) -> str:
+        """The sentence a client reads."""
+        return str(self)
+
+
+class BadRequest(FlambeauError):
+    """A parameter is missing or wrong."""
+
+    type_name = "BadRequestException"
+    status = 400
+    grpc = "INVALID_ARGUMENT"
+
+
+class InvalidModel(BadRequest):
+    """The archive or its manifest cannot be used."""
+
+    type_name = "InvalidModelException"
+
+
+class DownloadFailed(FlambeauError):
+    """A remote archive could not be fetched."""
+
+    type_name = "DownloadArchiveException"
+    status = 400
+    grpc = "INVALID_ARGUMENT"
+
+
+class InvalidKey(FlambeauError):
+    """Token missing, wrong or expired."""
+
+    type_name = "InvalidKeyException"
+    status = 400
+    grpc = "PERMISSION_DENIED"
+
+
+class DependenciesFailed(FlambeauError):
+    """The requirements an archive brings could not be installed."""
+
+    type_name = "ModelException"
+    status = 400
+    grpc = "INVALID_ARGUMENT"
+
+
+class DefaultVersionInUse(FlambeauError):
+    """The default version cannot be removed while other versions exist."""
+
+    type_name = "InvalidModelVersionException"
+    status = 403
+    grpc = "FAILED_PRECONDITION"
+
+
+class UnknownPath(FlambeauError):
+    """No endpoint has that path."""
+
+    type_name = "ResourceNotFoundException"
+    status = 404
+    grpc = "UNIMPLEMENTED"
+
+    def __init__(
+        self, text: str = "Requested resource is not found, please refer to API document."
+    ) -> None:
+        super().__init__(text)
+
+
+class ModelNotFound(FlambeauError):
+    """No model has that name, or no archive lies at that url."""
+
+    type_name = "ModelNotFoundException"
+    status = 404
+    grpc = "NOT_FOUND"
+
+
+class ModelVersionNotFound(FlambeauError):
+    """The model is known, that version of it is not."""
+
+    type_name = "ModelVersionNotFoundException"
+    status = 404
+    grpc = "NOT_FOUND"
+
+
+class WorkflowNotFound(FlambeauError):
+    """No workflow has that name."""
+
+    type_name = "WorkflowNotFoundException"
+    status = 404
+    grpc = "NOT_FOUND"
+
+
+class MethodNotAllowed(FlambeauError):
+    """The path exists, the method does not; also any call that is switched off."""
+
+    type_name = "MethodNotAllowedException"
+    status = 405
+    grpc = "PERMISSION_DENIED"
+
+    def __init__(
+        self, text: str = "Requested method is not allowed, please refer to API document."
+    ) -> None:
+        super().__init__(text)
+
+
+class Conflict(FlambeauError):
+    """That version of that model is registered already."""
+
+    type_name = "ConflictStatusException"
+    status = 409
+    grpc = "ALREADY_EXISTS"
+
+
+class RequestTooLarge(FlambeauError):
+    """The body is over ``max_request_size``; sent without a body, as clients expect."""
+
+    type_name = "RequestTooLargeException"
+    status = 413
+    grpc = "RESOURCE_EXHAUSTED"
+
+
+class ExpectationFailed(FlambeauError):
+    """The Expect header asks for something other than 100-continue."""
+
+    type_name = "ExpectationFailedException"
+    status = 417
+    grpc = "INVALID_ARGUMENT"
+
+
+class InternalError(FlambeauError):
+    """Something went wrong inside the server or a worker."""
+
+
+class ArchiveUnreadable(InternalError):
+    """The archive could not be unpacked."""
+
+
+class WorkerStartFailed(InternalError):
+    """No worker of the model could be started; the message ends with the cause."""
+
+    def __init__(self, text: str, *, out_of_memory: bool = False) -> None:
+        super().__init__(text)
+        self.status = 507 if out_of_memory else 500
+
+
+class WorkerDied(InternalError):
+    """The worker ended, or was ended, while it held the request."""
+
+    def __init__(self, text: str = "Worker died.", *, killed: bool = False) -> None:
+        super().__init__(text)
+        self.status = 507 if killed else 500
+
+
+class ResponseTooLarge(InternalError):
+    """The handler's answer is over ``max_response_size``."""
+
+
+class HandlerFailed(FlambeauError):
+    """The handler raised, or returned something that cannot be sent."""
+
+    status = 503
+
+
+class PredictionFailed(FlambeauError):
+    """The handler raised PredictionException with a code of its own."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.status = code
+
+
+class OutOfResources(FlambeauError):
+    """The handler ran out of host or device memory."""
+
+    status = 507
+    grpc = "RESOURCE_EXHAUSTED"
+
+
+class Unavailable(FlambeauError):
+    """The request cannot be taken now; trying again later is sensible."""
+
+    type_name = "ServiceUnavailableException"
+    status = 503
+    grpc = "UNAVAILABLE"
+    retry_after = 1
+
+
+class NoWorker(Unavailable):
+    """The model has no worker."""
+
+
+class QueueFull(Unavailable):
+    """The model's queue holds as many jobs as it may."""
+
+
+class StillLoading(Unavailable):
+    """The model's workers are still loading and its queue is full."""
+
+
+class WorkersFailing(Unavailable):
+    """Every worker of the model is down and waits for its next try."""
+
+
+class DeadlineExceeded(Unavailable):
+    """The request outlived the time its client gives it."""
+
+    grpc = "DEADLINE_EXCEEDED"
+
+
+class ShuttingDown(Unavailable):
+    """The server is stopping and takes no new work."""

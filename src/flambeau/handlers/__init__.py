@@ -1,0 +1,1 @@
+"""The default handlers; torch is imported only here."""

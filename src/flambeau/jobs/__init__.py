@@ -1,0 +1,1 @@
+"""The data plane: what waits, and how it reaches a worker."""

@@ -1,0 +1,1 @@
+"""Counts, times and machine readings, and the forms they are shown in."""

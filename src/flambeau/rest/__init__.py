@@ -1,0 +1,1 @@
+"""The HTTP face: translates requests to operations of the control plane and back."""

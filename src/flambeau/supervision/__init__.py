@@ -1,0 +1,1 @@
+"""Workers as the server sees them: launched, fed, watched, stopped."""

@@ -1,0 +1,178 @@
+"""The messages between server and worker.
+
+Server to worker: Load, Predict, Cancel, Stop, Ping. Worker to server: Loaded, Failed, Replies,
+Pong. Bodies never enter the metadata: a message names their sizes, the frame carries them raw
+behind it (``frames``). Structs are arrays on the wire; add fields at the end only.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+import msgspec
+
+
+class Kind(IntEnum):
+    """First byte of a frame."""
+
+    LOAD = 1
+    PREDICT = 2
+    CANCEL = 3
+    STOP = 4
+    PING = 5
+    LOADED = 11
+    FAILED = 12
+    REPLIES = 13
+    PONG = 14
+
+
+class Load(msgspec.Struct, array_like=True, gc=False):
+    """Make the model ready. Answered by Loaded or Failed."""
+
+    model_name: str
+    model_version: str
+    model_dir: str
+    handler: str
+    batch_size: int
+    gpu_id: int | None
+    envelope: str
+    manifest: dict[str, Any] | None
+    model_yaml_config: dict[str, Any] | None
+    limit_max_image_pixels: bool = True
+    decode_input_request: bool = True
+    worker_name: str = ""
+    """``W-<id>-<model>_<version>``; names the process and the log lines."""
+    sequence_headers: tuple[str, str, str] = (
+        "ts_request_sequence_id",
+        "ts_request_sequence_start",
+        "ts_request_sequence_end",
+    )
+    metrics_config: str = ""
+    """Path of a metrics.yaml; empty means the shipped one."""
+    environment: dict[str, str] = msgspec.field(default_factory=dict)
+    """Variables to set before the handler is imported (PYTHONPATH entries travel here too)."""
+    max_response_size: int = 6553500
+    asynchronous: bool = False
+
+
+class PartHead(msgspec.Struct, array_like=True, gc=False):
+    """One named input of a job; ``size`` bytes of the frame's blob section are its value."""
+
+    name: str
+    content_type: str
+    size: int
+
+
+class JobHead(msgspec.Struct, array_like=True, gc=False):
+    """One job of a batch. Its parts lie in the blob section in the order given here."""
+
+    id: int
+    request_id: str
+    headers: list[tuple[str, str]]
+    parts: list[PartHead]
+
+
+class Predict(msgspec.Struct, array_like=True, gc=False):
+    """One batch for the handler. Answered by one or more Replies."""
+
+    jobs: list[JobHead]
+
+
+class Cancel(msgspec.Struct, array_like=True, gc=False):
+    """The clients of these jobs have gone."""
+
+    ids: list[int]
+
+
+class Stop(msgspec.Struct, array_like=True, gc=False):
+    """Finish what is held, then exit 0."""
+
+
+class Ping(msgspec.Struct, array_like=True, gc=False):
+    """Prove that you can read and answer."""
+
+    token: int = 0
+
+
+class Loaded(msgspec.Struct, array_like=True, gc=False):
+    """The handler is ready."""
+
+    pid: int
+    load_ms: float
+
+
+class Failed(msgspec.Struct, array_like=True, gc=False):
+    """The model could not be loaded; the worker exits after saying so."""
+
+    cause: str
+    """First line of the exception: ``ValueError: no such label``."""
+    where: str
+    """File and line the user can open: ``handler.py:12``; empty when unknown."""
+    out_of_memory: bool = False
+    traceback: str = ""
+
+
+class MetricPoint(msgspec.Struct, array_like=True, gc=False):
+    """One value a handler recorded."""
+
+    name: str
+    value: float
+    unit: str
+    kind: str
+    """``counter``, ``gauge`` or ``histogram``."""
+    dimensions: list[tuple[str, str]]
+    request_ids: str
+    timestamp: int
+
+
+class ReplyHead(msgspec.Struct, array_like=True, gc=False):
+    """The answer to one job, or a piece of it.
+
+    ``failed`` marks an error the server must spell: ``status`` is its code and the blob is the
+    message, UTF-8. ``more`` marks a piece of a stream: another reply to the same job follows.
+    """
+
+    id: int
+    status: int
+    phrase: str
+    headers: list[tuple[str, str]]
+    size: int
+    failed: bool = False
+    more: bool = False
+
+
+class Replies(msgspec.Struct, array_like=True, gc=False):
+    """Answers to jobs of one batch, in the blob order of ``replies``."""
+
+    replies: list[ReplyHead]
+    handler_us: int = 0
+    """Microseconds the handler took; 0 on pieces of a stream."""
+    metrics: list[MetricPoint] = msgspec.field(default_factory=list)
+    done: bool = True
+    """The batch is finished; False on pieces of a stream."""
+
+
+class Pong(msgspec.Struct, array_like=True, gc=False):
+    """Answer to Ping."""
+
+    token: int
+    resident_bytes: int = 0
+
+
+Message = (
+    Load | Predict | Cancel | Stop | Ping | Loaded | Failed | Replies | Pong
+)
+
+KINDS: dict[type[Any], Kind] = {
+    Load: Kind.LOAD,
+    Predict: Kind.PREDICT,
+    Cancel: Kind.CANCEL,
+    Stop: Kind.STOP,
+    Ping: Kind.PING,
+    Loaded: Kind.LOADED,
+    Failed: Kind.FAILED,
+    Replies: Kind.REPLIES,
+    Pong: Kind.PONG,
+}
+TYPES: dict[Kind, type[Any]] = {kind: type_ for type_, kind in KINDS.items()}

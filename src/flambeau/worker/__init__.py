@@ -1,0 +1,1 @@
+"""The program that runs a handler, one process for each worker."""
