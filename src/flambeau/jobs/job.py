@@ -1,16 +1,16 @@
 """One request on its way to a worker, and its answer.
 
 A job is made by a face, waits in the queue of one model version, travels in a batch and is
-answered by calling ``on_answer``: once, or several times when the answer is a stream. Whoever
-holds a job and cannot go on answers it with an error; a job is never just dropped, unless its
-client has gone.
+answered through ``answer``: once, or several times when the answer is a stream. Whoever holds a
+job and cannot go on answers it with an error; a job is never just dropped, unless its client has
+gone.
 """
 
 from __future__ import annotations
 
 import itertools
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,19 @@ class Part(NamedTuple):
     name: str
     content_type: str
     chunks: list[bytes]
+
+
+class Flow(Protocol):
+    """Where a job's pieces come from; a face whose client reads slowly holds it back."""
+
+    def pause(self) -> None:
+        """Take no more bytes from the worker for now."""
+
+    def resume(self) -> None:
+        """Go on."""
+
+    def cancel(self, job: Job) -> None:
+        """The client of ``job`` has gone: tell the worker."""
 
 
 class Answer:
@@ -54,23 +67,24 @@ class Answer:
 class Job:
     """One request: inputs, headers, when it came, and whom to tell the answer.
 
-    ``arrived`` and ``deadline`` are in seconds of ``time.monotonic``. ``cancelled`` is set by the
-    face when its client has gone: a queued job is then dropped before it reaches a worker.
+    ``arrived``, ``taken`` and ``deadline`` are in seconds of ``time.monotonic``.
     """
 
     __slots__ = (
         "alone",
+        "answered",
         "arrived",
         "cancelled",
         "deadline",
+        "flow",
         "headers",
         "id",
         "on_answer",
         "parts",
         "request_id",
-        "started",
         "streaming",
         "taken",
+        "version_given",
     )
 
     def __init__(
@@ -86,18 +100,40 @@ class Job:
         self.parts = parts
         self.on_answer = on_answer
         self.arrived = monotonic()
-        self.deadline: float | None = None
         self.taken = 0.0
         """When it left the queue in a batch; 0 while it waits."""
-        self.started = False
-        """The worker may have begun with it: it must not be tried a second time."""
+        self.deadline = 0.0
+        """When its client is to be answered at the latest; 0 for never."""
         self.alone = False
         """Goes in a batch of its own (describe requests)."""
+        self.version_given = False
+        """The client named a version (a label of the request counters)."""
         self.cancelled = False
+        """The client has gone: dropped before it reaches a worker, never answered."""
+        self.answered = False
         self.streaming = False
         """At least one piece of a stream has been sent."""
+        self.flow: Flow | None = None
+        """The worker's channel, once the job is on its way."""
+
+    def answer(self, answer: Answer) -> None:
+        """Tell the face, unless the client has gone or was answered already."""
+        if self.cancelled or self.answered:
+            return
+        if answer.more:
+            self.streaming = True
+        else:
+            self.answered = True
+        self.on_answer(self, answer)
 
     def fail(self, error: FlambeauError) -> None:
-        """Answer with ``error``, unless the client has gone."""
-        if not self.cancelled:
-            self.on_answer(self, Answer(status=error.status, error=error))
+        """Answer with ``error``."""
+        self.answer(Answer(status=error.status, error=error))
+
+    def cancel(self) -> None:
+        """The client has gone. A queued job never reaches a worker; a running one is told."""
+        if self.cancelled or self.answered:
+            return
+        self.cancelled = True
+        if self.flow is not None:
+            self.flow.cancel(self)
