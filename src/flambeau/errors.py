@@ -19,6 +19,7 @@
     │   ├── ArchiveUnreadable       500  the archive could not be unpacked
     │   ├── WorkerStartFailed       500 or 507
     │   ├── WorkerDied              500 or 507
+    │   │   └── WorkerTimedOut      500
     │   └── ResponseTooLarge        500
     ├── HandlerFailed               503  the handler raised, or returned something unusable
     ├── OutOfResources              507
@@ -192,6 +193,10 @@ class WorkerDied(InternalError):
     def __init__(self, text: str = "Worker died.", *, killed: bool = False) -> None:
         super().__init__(text)
         self.status = 507 if killed else 500
+
+
+class WorkerTimedOut(WorkerDied):
+    """A batch outlived ``response_timeout``: its jobs are answered, the worker must go."""
 
 
 class ResponseTooLarge(InternalError):

@@ -1,0 +1,185 @@
+"""What one ready worker holds: batches on their way, and how fast it has been.
+
+A feed knows its channel and nothing of the queue. Its depth is how many batches it may hold:
+one that runs, and behind it as many as the worker gets through within ``prefetch`` seconds, so
+that a fast handler never waits for the socket and a slow one never holds jobs another worker
+could have taken.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flambeau.errors import (
+    FlambeauError,
+    HandlerFailed,
+    InternalError,
+    OutOfResources,
+    PredictionFailed,
+    WorkerDied,
+)
+from flambeau.jobs.job import Answer
+from flambeau.transport.frames import head
+from flambeau.transport.messages import Cancel, JobHead, PartHead, Predict
+
+if TYPE_CHECKING:
+    from flambeau.jobs.job import Job
+    from flambeau.supervision.channel import Channel
+    from flambeau.transport.messages import Replies, ReplyHead
+
+UNKNOWN = -1.0
+"""Mean handler time before the first reply: nothing is prefetched on a guess."""
+SMOOTHING = 0.2
+"""Weight of the newest handler time in the mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prefetch:
+    """How far ahead a worker is fed: ``seconds`` of work, at most ``most`` batches."""
+
+    seconds: float = 0.005
+    most: int = 16
+
+
+class Batch:
+    """Jobs sent together, by id, and when the worker could begin with them."""
+
+    __slots__ = ("began", "jobs", "members")
+
+    def __init__(self, jobs: list[Job]) -> None:
+        self.members = jobs
+        self.jobs = {job.id: job for job in jobs}
+        """Those without a last answer."""
+        self.began = 0.0
+
+
+class Feed:
+    """One ready worker as dispatch sees it. Implements ``Flow`` for the jobs it carries."""
+
+    def __init__(self, channel: Channel, prefetch: Prefetch) -> None:
+        self.channel = channel
+        self.batches: deque[Batch] = deque()
+        self.depth = 1
+        self.retired = False
+        """Gets no more jobs; ends when it has answered what it holds."""
+        self._prefetch = prefetch
+        self._mean = UNKNOWN
+        self._out: list[bytes] = []
+        self._paused = 0
+
+    @property
+    def room(self) -> bool:
+        """May take another batch."""
+        return len(self.batches) < self.depth and not self.retired
+
+    def add(self, jobs: list[Job], now: float) -> None:
+        """Take ``jobs`` as one batch; ``flush`` sends it."""
+        batch = Batch(jobs)
+        if not self.batches:
+            batch.began = now
+        self.batches.append(batch)
+        heads = []
+        size = 0
+        chunks: list[bytes] = []
+        for job in jobs:
+            job.flow = self
+            parts = []
+            for part in job.parts:
+                length = 0
+                for chunk in part.chunks:
+                    length += len(chunk)
+                chunks += part.chunks
+                size += length
+                parts.append(PartHead(part.name, part.content_type, length))
+            heads.append(JobHead(job.id, job.request_id, job.headers, parts))
+        self._out.append(head(Predict(heads), size))
+        self._out += chunks
+
+    def flush(self) -> None:
+        """Send all batches added since the last time as one write."""
+        if self._out:
+            self.channel.write(self._out)
+            self._out = []
+
+    def deliver(self, replies: Replies, blobs: list[bytes], now: float) -> Batch | None:
+        """Answer the jobs these replies belong to; the batch comes back when it is finished."""
+        if not self.batches:
+            return None
+        batch = self.batches[0]
+        jobs = batch.jobs
+        for reply, blob in zip(replies.replies, blobs, strict=True):
+            job = jobs.get(reply.id) if reply.more else jobs.pop(reply.id, None)
+            if job is not None:
+                job.answer(_answer(reply, blob))
+        if not replies.done:
+            return None
+        self.batches.popleft()
+        for job in jobs.values():
+            job.fail(InternalError("The worker gave no answer to this request."))
+        if self.batches:
+            self.batches[0].began = now
+        self._learn(replies.handler_us / 1e6)
+        return batch
+
+    def lose(self, error: FlambeauError) -> list[Job]:
+        """The worker is gone: its running batch fails, the jobs behind it come back unharmed.
+
+        Replies come in order, so only the first unanswered batch may have been started.
+        """
+        if self.batches:
+            for job in self.batches.popleft().jobs.values():
+                job.fail(error)
+        rest = [job for batch in self.batches for job in batch.jobs.values()]
+        self.batches.clear()
+        self._out = []
+        return rest
+
+    def overdue(self, limit: float, now: float) -> bool:
+        """The running batch has had more than ``limit`` seconds."""
+        return bool(self.batches) and now - self.batches[0].began > limit
+
+    def pause(self) -> None:
+        """A client of a stream reads slowly: take no bytes from this worker."""
+        self._paused += 1
+        if self._paused == 1:
+            self.channel.pause()
+
+    def resume(self) -> None:
+        """That client has read."""
+        self._paused -= 1
+        if self._paused == 0:
+            self.channel.resume()
+
+    def cancel(self, job: Job) -> None:
+        """Tell the worker that the client of ``job`` has gone."""
+        self.channel.send(Cancel([job.id]))
+
+    def _learn(self, seconds: float) -> None:
+        """Keep the mean handler time, and from it how far ahead this worker is fed."""
+        if self._mean == UNKNOWN:
+            self._mean = seconds
+        else:
+            self._mean += SMOOTHING * (seconds - self._mean)
+        most = self._prefetch.most
+        ahead = int(self._prefetch.seconds / self._mean) if self._mean > 0 else most
+        self.depth = min(1 + ahead, most)
+
+
+def _answer(reply: ReplyHead, blob: bytes) -> Answer:
+    if reply.failed:
+        error = _error(reply.status, blob.decode("utf-8", "replace"))
+        return Answer(status=reply.status, error=error)
+    return Answer(reply.status, reply.phrase, reply.headers, blob, more=reply.more)
+
+
+def _error(status: int, text: str) -> FlambeauError:
+    """The error from the table for a failure a worker reports by number."""
+    if status == OutOfResources.status:
+        return OutOfResources(text)
+    if status == HandlerFailed.status:
+        return HandlerFailed(text)
+    if status == WorkerDied.status:
+        return InternalError(text)
+    return PredictionFailed(text, status)

@@ -1,0 +1,70 @@
+"""Worker stdout and stderr, line by line, into the model logs.
+
+Two pipes a worker, read on the event loop. A line longer than ``LONGEST`` is cut into several:
+a handler that prints without end cannot fill the server's memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LONGEST = 64 * 1024
+
+LineSink = "Callable[[str, str, str], None]"
+"""Called with the worker's name, ``stdout`` or ``stderr``, and the line."""
+
+
+class _Lines(asyncio.Protocol):
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._rest = b""
+
+    def data_received(self, data: bytes) -> None:
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
+        for line in lines:
+            self._tell(line.decode("utf-8", "replace").rstrip("\r"))
+        while len(self._rest) > LONGEST:
+            self._tell(self._rest[:LONGEST].decode("utf-8", "replace"))
+            self._rest = self._rest[LONGEST:]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._rest:
+            self._tell(self._rest.decode("utf-8", "replace"))
+            self._rest = b""
+
+
+class Output:
+    """The two pipes of one worker. ``writers`` are the ends the worker gets."""
+
+    def __init__(self, name: str, sink: Callable[[str, str, str], None]) -> None:
+        self._name = name
+        self._sink = sink
+        self._readers: list[int] = []
+        self.writers: list[int] = []
+        for _ in range(2):
+            reader, writer = os.pipe()
+            self._readers.append(reader)
+            self.writers.append(writer)
+
+    async def follow(self) -> None:
+        """Start reading; call once, then ``give_away`` when the worker has its ends."""
+        loop = asyncio.get_running_loop()
+        for stream, reader in zip(("stdout", "stderr"), self._readers, strict=True):
+            await loop.connect_read_pipe(
+                lambda stream=stream: _Lines(  # type: ignore[misc] # bound per loop round
+                    lambda line, stream=stream: self._sink(self._name, stream, line)  # type: ignore[misc] # as above
+                ),
+                os.fdopen(reader, "rb", buffering=0),
+            )
+
+    def give_away(self) -> None:
+        """Close the writing ends here: the worker holds them now."""
+        for writer in self.writers:
+            os.close(writer)
+        self.writers = []

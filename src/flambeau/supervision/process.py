@@ -1,0 +1,144 @@
+"""Workers as processes of this machine: started, watched, stopped, killed.
+
+``LocalWorker`` is one of them, however it was started. ``SpawnLauncher`` starts a fresh
+interpreter for each worker, by module name; ``supervision.templates`` forks them. Both only
+start processes from the event loop's thread: the kernel ties a child to the thread that made it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from flambeau.errors import WorkerStartFailed
+from flambeau.supervision.channel import connect
+from flambeau.supervision.output import Output
+from flambeau.transport.messages import Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flambeau.supervision.channel import Channel
+    from flambeau.supervision.environment import EnvironmentRule
+    from flambeau.supervision.launcher import WorkerCommand
+
+REAP_WAIT = 0.03
+"""Seconds to wait for an exit status once the socket is gone; requests wait this long too."""
+KILL_WAIT = 10.0
+"""Seconds the system may take to end a killed process."""
+
+
+class LocalWorker:
+    """One worker process and the channel to it. ``exited`` holds its exit code, negative for a
+    signal."""
+
+    def __init__(self, pid: int, channel: Channel, exited: asyncio.Future[int]) -> None:
+        self.pid = pid
+        self.channel = channel
+        self.exited = exited
+
+    async def died_of_kill(self) -> bool:
+        """Whether SIGKILL ended it, as the system does when memory is short."""
+        with contextlib.suppress(TimeoutError):
+            code = await asyncio.wait_for(asyncio.shield(self.exited), REAP_WAIT)
+            return code == -signal.SIGKILL
+        return False
+
+    async def stop(self, grace: float) -> None:
+        """Ask it to end, end it by force after ``grace`` seconds; returns when it is gone."""
+        if grace > 0 and not self.exited.done():
+            self.channel.send(Stop())
+            await asyncio.wait({self.exited}, timeout=grace)
+        self.kill()
+        await asyncio.wait({self.exited}, timeout=KILL_WAIT)
+        self.channel.close()
+
+    def kill(self) -> None:
+        """End it at once."""
+        if not self.exited.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    def resident_bytes(self) -> int:
+        """Resident memory now; 0 when it cannot be read."""
+        try:
+            with open(f"/proc/{self.pid}/statm", "rb") as statm:
+                return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except (OSError, IndexError, ValueError):
+            return 0
+
+
+class SpawnLauncher:
+    """Starts each worker as a fresh interpreter."""
+
+    def __init__(self, rule: EnvironmentRule, sink: Callable[[str, str, str], None]) -> None:
+        self._rule = rule
+        self._sink = sink
+
+    async def launch(self, command: WorkerCommand) -> LocalWorker:
+        """See Launcher."""
+        ours, theirs = socket.socketpair()
+        output = Output(command.name, self._sink)
+        try:
+            process = spawn(
+                [command.python or sys.executable, "-u", "-m", "flambeau.worker"],
+                theirs,
+                self._rule.inherited(),
+                output.writers,
+            )
+        except OSError as error:
+            ours.close()
+            raise WorkerStartFailed(f"no process for {command.name}: {error}") from error
+        finally:
+            theirs.close()
+            output.give_away()
+        await output.follow()
+        return LocalWorker(process.pid, await connect(ours), watch(process))
+
+    async def close(self) -> None:
+        """Nothing is kept between workers."""
+
+
+def spawn(
+    argv: list[str],
+    theirs: socket.socket,
+    environment: dict[str, str],
+    streams: list[int] | None = None,
+    arguments: list[str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """A child that gets ``theirs`` and our pid as arguments, and ``streams`` as its output.
+
+    Raises OSError when it cannot be started.
+    """
+    out, err = streams or (None, None)
+    return subprocess.Popen(
+        [*argv, str(theirs.fileno()), str(os.getpid()), *(arguments or [])],
+        pass_fds=(theirs.fileno(),),
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+    )
+
+
+def watch(process: subprocess.Popen[bytes]) -> asyncio.Future[int]:
+    """The exit code of a child, once it has one; the child is reaped."""
+    loop = asyncio.get_running_loop()
+    exited: asyncio.Future[int] = loop.create_future()
+    descriptor = os.pidfd_open(process.pid)
+
+    def ended() -> None:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+        code = process.wait()
+        if not exited.done():
+            exited.set_result(code)
+
+    loop.add_reader(descriptor, ended)
+    return exited

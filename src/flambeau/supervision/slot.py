@@ -1,0 +1,229 @@
+"""The life of one worker as one coroutine.
+
+A slot is a place for a worker, with an id that survives restarts. ``run`` launches, loads,
+serves and, when the worker dies, waits its turn and begins again; it returns when the slot was
+told to stop. A crash is an exception in it, a scale-down a return from it. It never gives up: a
+worker that cannot start is ``failed``, with its cause and the time of the next try, until the
+cause is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from flambeau.errors import FlambeauError, WorkerDied, WorkerStartFailed
+from flambeau.supervision.state import Standing, State
+from flambeau.transport.messages import Failed, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from flambeau.supervision.launcher import Launcher, Worker, WorkerCommand
+    from flambeau.transport.messages import Load
+
+logger = logging.getLogger("flambeau.supervision")
+
+BACK_OFF = (1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597)
+"""Seconds before each new start, as measured on TorchServe; capped by ``retry_limit``."""
+EXIT_GRACE = 5.0
+"""Seconds a worker with nothing left to do may take to end by itself."""
+
+Serve = "Callable[[Worker, asyncio.Future[None]], Awaitable[None]]"
+
+
+class SlotMetrics:
+    """Where a slot counts. Implemented by ``metrics.registry``; this one counts nothing."""
+
+    def worker_loaded(self, worker_name: str, seconds: float) -> None:
+        """A worker is ready, ``seconds`` after its slot began to start it."""
+
+    def worker_restarted(self) -> None:
+        """A worker is started again after it died."""
+
+
+class Slot:
+    """One worker's place.
+
+    ``loaded`` completes when the first worker is ready, or with the error of the first try.
+    ``startup_timeout`` and ``retry_limit`` are in seconds.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        command: WorkerCommand,
+        load: Load,
+        launcher: Launcher,
+        serve: Callable[[Worker, asyncio.Future[None]], Awaitable[None]],
+        *,
+        startup_timeout: float,
+        retry_limit: float,
+        metrics: SlotMetrics,
+    ) -> None:
+        self.number = number
+        self.command = command
+        self.load = load
+        self.standing = Standing()
+        self.started = datetime.now(UTC)
+        self.worker: Worker | None = None
+        self.loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.loaded.add_done_callback(_noticed)
+        self._launcher = launcher
+        self._serve = serve
+        self._startup_timeout = startup_timeout
+        self._retry_limit = retry_limit
+        self._metrics = metrics
+        self._retire: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Its worker has loaded the model and takes jobs."""
+        return self.standing.state is State.READY
+
+    @property
+    def gpu_id(self) -> int | None:
+        """The device this worker was given."""
+        return self.load.gpu_id
+
+    def start(self) -> None:
+        """Begin its life as a task."""
+        self._task = asyncio.create_task(self.run(), name=self.command.name)
+
+    def retry_now(self) -> None:
+        """Do not wait for the next try (the cause may be gone)."""
+        self._poke.set()
+
+    async def stop(self, grace: float | None) -> None:
+        """End its life: what the worker holds is finished within ``grace`` seconds, None for as
+        long as it takes. Returns when the process is gone."""
+        if self._task is None or self._task.done():
+            return
+        if not self._retire.done():
+            self._retire.set_result(None)
+        _, running = await asyncio.wait({self._task}, timeout=grace)
+        if running:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        if not self._task.cancelled() and (error := self._task.exception()) is not None:
+            raise error
+
+    # -- the life
+
+    async def run(self) -> None:
+        """Launch, load, serve; on a failure wait and begin again; until told to stop."""
+        self._poke = asyncio.Event()
+        try:
+            while not self._retire.done():
+                try:
+                    await self._live()
+                except FlambeauError as error:
+                    await self._wait_after(error)
+                except Exception as error:
+                    logger.exception("%s: unexpected end", self.command.name)
+                    await self._wait_after(WorkerDied(str(error)))
+        finally:
+            self._end()
+
+    async def _live(self) -> None:
+        """One worker, from launch to its end."""
+        begun = monotonic()
+        worker = await self._launcher.launch(self.command)
+        self.worker = worker
+        grace = 0.0
+        try:
+            self.standing.move(State.LOADING)
+            if not await self._until_retired(self._load(worker)):
+                return
+            self.standing.move(State.READY)
+            self._metrics.worker_loaded(self.command.name, monotonic() - begun)
+            if not self.loaded.done():
+                self.loaded.set_result(None)
+            logger.info("%s ready, pid %d", self.command.name, worker.pid)
+            await self._serve(worker, self._retire)
+            grace = EXIT_GRACE
+        finally:
+            await asyncio.shield(worker.stop(grace))
+            self.worker = None
+
+    async def _load(self, worker: Worker) -> None:
+        """Have the worker make the model ready.
+
+        Raises WorkerStartFailed with the root cause.
+        """
+        try:
+            answer = await asyncio.wait_for(
+                worker.channel.ask(self.load, Kind.LOADED, Kind.FAILED), self._startup_timeout
+            )
+        except TimeoutError:
+            raise WorkerStartFailed(
+                f"the model did not load within {self._startup_timeout:g} s (startup_timeout)"
+            ) from None
+        except WorkerDied:
+            killed = await worker.died_of_kill()
+            raise WorkerStartFailed(
+                "the worker process was killed while loading"
+                if killed
+                else "the worker process ended while loading",
+                out_of_memory=killed,
+            ) from None
+        if isinstance(answer, Failed):
+            where = f" ({answer.where})" if answer.where else ""
+            raise WorkerStartFailed(answer.cause + where, out_of_memory=answer.out_of_memory)
+
+    async def _until_retired(self, work: Awaitable[None]) -> bool:
+        """Do ``work``; False when the slot was told to stop meanwhile."""
+        task = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait({task, self._retire}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                return False
+            task.result()
+            return True
+        finally:
+            task.cancel()
+            with contextlib.suppress(BaseException):
+                await asyncio.wait({task})
+
+    async def _wait_after(self, error: FlambeauError) -> None:
+        """Show the failure, then sleep until the next try, a poke, or the end."""
+        delay = float(min(BACK_OFF[min(self.standing.tries, len(BACK_OFF) - 1)], self._retry_limit))
+        self.standing.fail(error.message, datetime.now(UTC) + timedelta(seconds=delay))
+        if not self.loaded.done():
+            self.loaded.set_exception(error)
+        logger.warning(
+            "%s failed (try %d): %s; next try in %g s",
+            self.command.name,
+            self.standing.tries,
+            error.message,
+            delay,
+        )
+        self._poke.clear()
+        poke = asyncio.ensure_future(self._poke.wait())
+        try:
+            await asyncio.wait(
+                {poke, self._retire}, timeout=delay, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            poke.cancel()
+        if not self._retire.done():
+            self.standing.move(State.STARTING)
+            self._metrics.worker_restarted()
+
+    def _end(self) -> None:
+        if self.standing.state is not State.STOPPING:
+            self.standing.move(State.STOPPING)
+        self.standing.move(State.STOPPED)
+        if not self.loaded.done():
+            self.loaded.set_exception(WorkerStartFailed("the worker was stopped while it loaded"))
+
+
+def _noticed(loaded: asyncio.Future[None]) -> None:
+    """Nobody has to wait for ``loaded``: its error is shown by describe and in the log."""
+    if not loaded.cancelled():
+        loaded.exception()

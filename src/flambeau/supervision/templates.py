@@ -1,0 +1,250 @@
+"""Workers forked from template processes that have imported their libraries already.
+
+One template serves all models that need the same libraries. It is started with the first of
+their workers and ended a while after the last (``IDLE``). Where forking is not safe - the
+template says so - or not possible, workers are started as fresh interpreters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+from flambeau.supervision.channel import connect
+from flambeau.supervision.output import Output
+from flambeau.supervision.process import LocalWorker, SpawnLauncher, spawn, watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flambeau.supervision.environment import EnvironmentRule
+    from flambeau.supervision.launcher import WorkerCommand
+
+logger = logging.getLogger("flambeau.supervision")
+
+IDLE = 60.0
+"""Seconds a template is kept after its last worker ended."""
+PRELOAD_WAIT = 120.0
+"""Seconds the imports of a template may take."""
+LONGEST_REPLY = 4096
+
+
+class TemplateGoneError(Exception):
+    """The template process has ended."""
+
+
+class Template:
+    """One template process, the workers forked from it, and the control socket to it."""
+
+    def __init__(self, modules: frozenset[str]) -> None:
+        self.modules = modules
+        self.unsafe = ""
+        """Why it must not be forked; empty when it may."""
+        self.workers: dict[int, asyncio.Future[int]] = {}
+        self.idle: asyncio.TimerHandle | None = None
+        self._early: dict[int, int] = {}
+        self._turn = asyncio.Lock()
+        self._forked: asyncio.Future[int] | None = None
+        self._ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._gone = False
+
+    async def start(self, rule: EnvironmentRule, sink: Callable[[str, str, str], None]) -> None:
+        """Start the process and wait until it has imported its modules."""
+        ours, theirs = socket.socketpair()
+        output = Output("W-template", sink)
+        try:
+            process = spawn(
+                [sys.executable, "-u", "-m", "flambeau.worker.template"],
+                theirs,
+                rule.inherited(),
+                output.writers,
+                sorted(self.modules),
+            )
+        finally:
+            theirs.close()
+            output.give_away()
+        await output.follow()
+        self.pid = process.pid
+        self.exited = watch(process)
+        ours.setblocking(False)
+        self._control = ours
+        self._buffer = b""
+        asyncio.get_running_loop().add_reader(ours, self._readable)
+        self.unsafe = await asyncio.wait_for(self._ready, PRELOAD_WAIT)
+
+    async def fork(self, descriptors: list[int]) -> int:
+        """The pid of a new worker that holds ``descriptors``.
+
+        Raises TemplateGoneError when there is no process to fork.
+        """
+        async with self._turn:
+            if self._gone:
+                raise TemplateGoneError
+            self._forked = asyncio.get_running_loop().create_future()
+            try:
+                socket.send_fds(self._control, [b"fork\n"], descriptors)
+            except OSError as error:
+                raise TemplateGoneError from error
+            return await self._forked
+
+    def follow(self, pid: int) -> asyncio.Future[int]:
+        """The exit code of the worker ``pid``, once it has one."""
+        exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        if pid in self._early:
+            exited.set_result(self._early.pop(pid))
+        elif self._gone:
+            exited.set_result(-signal.SIGKILL)
+        else:
+            self.workers[pid] = exited
+        return exited
+
+    async def close(self) -> None:
+        """End the process; the kernel ends workers that are left."""
+        if self.idle is not None:
+            self.idle.cancel()
+        with contextlib.suppress(ProcessLookupError):
+            if not self.exited.done():
+                os.kill(self.pid, signal.SIGKILL)
+        await self.exited
+        self._lost()
+
+    def _readable(self) -> None:
+        try:
+            data = self._control.recv(LONGEST_REPLY)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._lost()
+            return
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        for line in lines:
+            self._told(line.decode())
+
+    def _told(self, line: str) -> None:
+        word, _, rest = line.partition(" ")
+        if word in ("ready", "unsafe") and not self._ready.done():
+            self._ready.set_result(rest)
+        elif word == "forked" and self._forked is not None and not self._forked.done():
+            self._forked.set_result(int(rest))
+        elif word == "ended":
+            pid, code = map(int, rest.split())
+            exited = self.workers.pop(pid, None)
+            if exited is None:
+                self._early[pid] = code
+            elif not exited.done():
+                exited.set_result(code)
+
+    def _lost(self) -> None:
+        if self._gone:
+            return
+        self._gone = True
+        asyncio.get_running_loop().remove_reader(self._control)
+        self._control.close()
+        if not self._ready.done():
+            self._ready.set_result("it ended while importing")
+        if self._forked is not None and not self._forked.done():
+            self._forked.set_exception(TemplateGoneError())
+        for exited in self.workers.values():
+            if not exited.done():
+                exited.set_result(-signal.SIGKILL)
+        self.workers.clear()
+
+    @property
+    def gone(self) -> bool:
+        """The process has ended."""
+        return self._gone
+
+
+class ForkLauncher:
+    """Forks workers from templates; falls back to fresh interpreters where it must."""
+
+    def __init__(self, rule: EnvironmentRule, sink: Callable[[str, str, str], None]) -> None:
+        self._rule = rule
+        self._sink = sink
+        self._spawn = SpawnLauncher(rule, sink)
+        self._templates: dict[frozenset[str], Template] = {}
+        self._unsafe: dict[frozenset[str], str] = {}
+        self._turns: dict[frozenset[str], asyncio.Lock] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def launch(self, command: WorkerCommand) -> LocalWorker:
+        """See Launcher."""
+        if command.python and command.python != sys.executable:
+            return await self._spawn.launch(command)
+        template = await self._template(command.preload)
+        if template is None:
+            return await self._spawn.launch(command)
+        ours, theirs = socket.socketpair()
+        output = Output(command.name, self._sink)
+        try:
+            pid = await template.fork([theirs.fileno(), *output.writers])
+        except TemplateGoneError:
+            ours.close()
+            self._templates.pop(command.preload, None)
+            return await self._spawn.launch(command)
+        finally:
+            theirs.close()
+            output.give_away()
+        await output.follow()
+        exited = template.follow(pid)
+        exited.add_done_callback(lambda _: self._left(template))
+        return LocalWorker(pid, await connect(ours), exited)
+
+    async def close(self) -> None:
+        """End all templates."""
+        templates = list(self._templates.values())
+        self._templates.clear()
+        for template in templates:
+            await template.close()
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    async def _template(self, modules: frozenset[str]) -> Template | None:
+        """The template for ``modules``, started if need be; None when forking is not safe."""
+        async with self._turns.setdefault(modules, asyncio.Lock()):
+            if modules in self._unsafe:
+                return None
+            template = self._templates.get(modules)
+            if template is None or template.gone:
+                template = Template(modules)
+                try:
+                    await template.start(self._rule, self._sink)
+                except (OSError, TimeoutError) as error:
+                    template.unsafe = str(error) or "its imports took too long"
+                if template.unsafe:
+                    self._unsafe[modules] = template.unsafe
+                    logger.warning(
+                        "workers that import %s are started one by one: %s",
+                        ", ".join(sorted(modules)),
+                        template.unsafe,
+                    )
+                    return None
+                self._templates[modules] = template
+            if template.idle is not None:
+                template.idle.cancel()
+                template.idle = None
+            return template
+
+    def _left(self, template: Template) -> None:
+        """A worker of ``template`` has ended; the last one leaves it idle."""
+        if not template.workers and not template.gone:
+            loop = asyncio.get_running_loop()
+            if template.idle is not None:
+                template.idle.cancel()
+            template.idle = loop.call_later(IDLE, self._retire, template)
+
+    def _retire(self, template: Template) -> None:
+        if template.workers:
+            return
+        self._templates.pop(template.modules, None)
+        closing = asyncio.ensure_future(template.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
