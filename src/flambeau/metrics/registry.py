@@ -1,0 +1,273 @@
+"""Where every count and time is kept.
+
+``server`` makes one ``Metrics``. The HTTP face counts answers in it, ``control.model`` asks it
+for the recorder of a version, ``metrics.system`` gives it readings of the machine, and the
+metrics endpoint asks it for the text of a scrape. It does no I/O: log lines go to the sinks it
+was given. All calls come from the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections import deque
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from flambeau.metrics.definitions import Definition, Kind, check_definition
+from flambeau.metrics.families import Counter, Family, Gauge
+from flambeau.metrics.loglines import model_line, server_line
+from flambeau.metrics.model import ModelMetrics
+from flambeau.metrics.prometheus import exposition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from flambeau.metrics.definitions import Definitions
+    from flambeau.metrics.families import Cell
+    from flambeau.metrics.loglines import Point
+    from flambeau.metrics.model import MetricPoint, Series
+
+    Sink = Callable[[list[str]], None]
+    PointLine = tuple[Series, float, str, int]
+
+_SECONDS = (
+    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0),
+)
+_SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+_VERSION = ("model_name", "model_version")
+_OWN: tuple[tuple[str, Kind, tuple[str, ...], str, tuple[float, ...]], ...] = (
+    ("flambeau_request_seconds", Kind.HISTOGRAM, _VERSION, "Arrival to answer.", _SECONDS),
+    ("flambeau_queue_seconds", Kind.HISTOGRAM, _VERSION, "Arrival to leaving the queue.", _SECONDS),
+    ("flambeau_batch_wait_seconds", Kind.HISTOGRAM, _VERSION, "Collecting a batch.", _SECONDS),
+    ("flambeau_handler_seconds", Kind.HISTOGRAM, _VERSION, "Handler, for each batch.", _SECONDS),
+    ("flambeau_batch_size", Kind.HISTOGRAM, _VERSION, "Requests in a batch.", _SIZES),
+    ("flambeau_rejected_total", Kind.COUNTER, (*_VERSION, "reason"), "Requests refused.", ()),
+    ("flambeau_cancelled_total", Kind.COUNTER, _VERSION, "Clients gone before the answer.", ()),
+    ("flambeau_worker_restarts_total", Kind.COUNTER, _VERSION, "Workers started again.", ()),
+    ("flambeau_workers", Kind.GAUGE, (*_VERSION, "state"), "Workers in each state.", ()),
+)
+_TRADITIONAL_COUNTERS = (
+    "ts_inference_requests_total",
+    "ts_inference_latency_microseconds",
+    "ts_queue_latency_microseconds",
+)
+_LOG_EVERY = 1.0
+_FAMILY_LIMIT = 1000
+_log = logging.getLogger("flambeau.metrics")
+
+
+class Mode(StrEnum):
+    """Where values go besides the scrape text (setting ``metrics_mode``)."""
+
+    LOG = "log"
+    """Metric log lines too."""
+    PROMETHEUS = "prometheus"
+    """No metric log lines."""
+    LEGACY = "legacy"
+    """Lines for all but three counters; the scrape text has those three only."""
+
+
+class Metrics:
+    """All metrics of this server."""
+
+    def __init__(
+        self,
+        definitions: Definitions,
+        *,
+        mode: Mode = Mode.LOG,
+        auto_detect: bool = False,
+        server_sink: Sink | None = None,
+        model_sink: Sink | None = None,
+        hostname: str = "",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.hostname = hostname or socket.gethostname()
+        self._mode = mode
+        self._auto_detect = auto_detect
+        self._server_sink = None if mode is Mode.PROMETHEUS else server_sink
+        self._model_sink = None if mode is Mode.PROMETHEUS else model_sink
+        self._clock = clock
+        self._registry = CollectorRegistry()
+        self._models: dict[tuple[str, str], ModelMetrics] = {}
+        self._complaints: set[str] = set()
+        self._host = {"Level": "Host", "Hostname": self.hostname, "hostname": self.hostname}
+        self._families: dict[str, Family] = {}
+        for name, kind, labels, help_text, bounds in _OWN:
+            self._add(Family(Definition(name, "", kind, labels), help_text, bounds))
+        self._server = [family for family in map(Family, definitions.server) if self._add(family)]
+        self._model_names = {one.name for one in definitions.model if self._add(Family(one))}
+        self._logged_at = 0.0
+        self.point_lines: deque[PointLine] | None = deque() if self._model_sink else None
+        self.queue_time: Cell = self._lasting("QueueTime") or Gauge()
+        self.thread_time: Cell = self._lasting("WorkerThreadTime") or Gauge()
+        self._ok = self._lasting("Requests2XX") or Counter()
+        self._refused = self._lasting("Requests4XX") or Counter()
+        self._failed = self._lasting("Requests5XX") or Counter()
+
+    def requests(self, status: int) -> None:
+        """An HTTP answer with this status was sent."""
+        if 200 <= status < 300:  # noqa: PLR2004 - the classes of HTTP
+            self._ok.record(1.0)
+        elif 400 <= status < 500:  # noqa: PLR2004
+            self._refused.record(1.0)
+        else:
+            self._failed.record(1.0)
+
+    def model(self, name: str, version: str) -> ModelMetrics:
+        """The recorder of a version; the same one until ``forget``."""
+        found = self._models.get((name, version))
+        if found is None:
+            found = self._models[name, version] = ModelMetrics(self, name, version)
+        return found
+
+    def forget(self, name: str, version: str) -> None:
+        """The version is unregistered: its series disappear. Unknown ones are ignored."""
+        found = self._models.pop((name, version), None)
+        if found is not None:
+            self.flush(last=True)
+            found.forget()
+
+    def readings(self, points: Iterable[Point]) -> None:
+        """Readings of the machine; names that no ``ts_metrics`` entry declares are dropped."""
+        for point in points:
+            # Scripts spell the accelerator's label in their own way.
+            known = {_camel(label): value for label, value in point.dimensions}
+            found = self.place(point.name, known)
+            if found is not None:
+                family, values = found
+                cell = family.cell(values) or family.hold(values)
+                if cell is not None:
+                    cell.record(point.value)
+
+    def expose(self, names: list[str]) -> bytes:
+        """The text of a scrape, in format 0.0.4; ``names`` are the only samples wanted."""
+        if self._mode is Mode.LEGACY:
+            names = [
+                name for name in names or _TRADITIONAL_COUNTERS if name in _TRADITIONAL_COUNTERS
+            ]
+            return exposition(self._registry.restricted_registry(names).collect())
+        if names:
+            return exposition(self._registry.restricted_registry(names).collect())
+        return exposition(self._registry.collect())
+
+    def flush(self, *, last: bool = False) -> None:
+        """Hand the lines due to the sinks.
+
+        Called by a timer of the loop. A handler's values get a line each; of the server's own
+        metrics every series that changed gets one line a second, a counter's with what was added
+        since. ``last`` hands over everything.
+        """
+        if self.point_lines and self._model_sink is not None:
+            lines = [
+                model_line(series.head, value, series.tail, request_ids, timestamp)
+                for series, value, request_ids, timestamp in self.point_lines
+            ]
+            self.point_lines.clear()
+            self._model_sink(lines)
+        now = self._clock()
+        if self._server_sink is not None and (last or now - self._logged_at >= _LOG_EVERY):
+            self._logged_at = now
+            lines = self._server_lines(int(now))
+            if lines:
+                self._server_sink(lines)
+
+    def place(self, name: str, known: Mapping[str, str]) -> tuple[Family, tuple[str, ...]] | None:
+        """The family called ``name`` and its label values; None when it is not kept.
+
+        ``known`` holds the values known for this metric, by label name; host name and level are
+        known for all. A label that nobody knows is reported once.
+        """
+        family = self._families.get(name)
+        if family is None or name in self._model_names:
+            return None
+        known = {**self._host, **known}
+        unknown = [label for label in family.labels if label not in known]
+        if unknown:
+            self.complain(name, f"its dimension {unknown[0]} has no value here")
+            return None
+        return family, tuple([known[label] for label in family.labels])
+
+    def place_point(self, point: MetricPoint) -> tuple[Family, tuple[str, ...]] | None:
+        """Where a handler's value goes; None, and reported once, when it is not kept."""
+        if point.name not in self._model_names and not self._detect(point):
+            return None
+        family = self._families[point.name]
+        given = {**dict(point.dimensions), "Hostname": self.hostname}
+        if len(given) != len(family.labels) or any(label not in given for label in family.labels):
+            self.complain(
+                point.name,
+                f"it has the dimensions {', '.join(given)}; {', '.join(family.labels)} are declared",
+            )
+            return None
+        return family, tuple([given[label] for label in family.labels])
+
+    def complain(self, name: str, reason: str) -> None:
+        """Say once that values of a metric are not kept, and why."""
+        if name not in self._complaints and len(self._complaints) < 1000:  # noqa: PLR2004
+            self._complaints.add(name)
+            _log.error("Values of metric %s are dropped: %s.", name, reason)
+
+    def _detect(self, point: MetricPoint) -> bool:
+        if not self._auto_detect:
+            self.complain(
+                point.name,
+                "metrics.yaml does not declare it under model_metrics, and "
+                "model_metrics_auto_detect is off",
+            )
+            return False
+        if point.name in self._families:
+            self.complain(point.name, "the server has a metric of that name")
+            return False
+        try:
+            labels = (*(label for label, _ in point.dimensions), "Hostname")
+            definition = Definition(point.name, point.unit, Kind(point.kind), labels)
+            check_definition(definition)
+        except ValueError as error:
+            self.complain(point.name, str(error))
+            return False
+        if len(self._families) >= _FAMILY_LIMIT or not self._add(Family(definition)):
+            self.complain(point.name, "there are too many metrics, or one that has its names")
+            return False
+        self._model_names.add(point.name)
+        return True
+
+    def _add(self, family: Family) -> bool:
+        try:
+            self._registry.register(family)
+        except ValueError as error:
+            self.complain(family.name, str(error))
+            return False
+        self._families[family.name] = family
+        return True
+
+    def _lasting(self, name: str) -> Cell | None:
+        found = self.place(name, {})
+        return found[0].hold(found[1]) if found else None
+
+    def _server_lines(self, timestamp: int) -> list[str]:
+        lines: list[str] = []
+        for family in self._server:
+            if self._mode is Mode.LEGACY and family.name in _TRADITIONAL_COUNTERS:
+                continue
+            for values, value in family.news():
+                dimensions = list(zip(family.labels, values, strict=True))[:-1]
+                lines.append(
+                    server_line(
+                        family.name,
+                        family.unit,
+                        value,
+                        dimensions,
+                        hostname=self.hostname,
+                        timestamp=timestamp,
+                    )
+                )
+        return lines
+
+
+def _camel(label: str) -> str:
+    return "".join([part[:1].upper() + part[1:] for part in label.split("_")])
