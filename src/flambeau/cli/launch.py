@@ -1,0 +1,138 @@
+"""Starting and stopping the server process: what ``torchserve`` and ``flambeau serve|stop`` share.
+
+Checks early what can be checked early, then hands over to ``flambeau.cli.run``: in the foreground
+this process becomes the server (so signals and the exit code are its own), in the background a
+child in a session of its own is started. Prints nothing; failures are ``LaunchError``.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import psutil
+
+from flambeau.cli.flags import PROCESS_MARK, arguments_of
+from flambeau.config.load import Loaded, load
+from flambeau.config.setting import ConfigurationError
+
+if TYPE_CHECKING:
+    from flambeau.cli.pidfile import PidFile
+    from flambeau.config.load import Flags
+
+ALREADY_RUNNING = "TorchServe is already running, please use torchserve --stop to stop TorchServe."
+
+
+class LaunchError(Exception):
+    """The server cannot be started as asked; the message is for the person who asked."""
+
+
+def checked(flags: Flags) -> Loaded:
+    """The settled configuration of these flags in this folder and environment."""
+    _check_paths(flags)
+    try:
+        loaded = load(flags, os.environ, Path.cwd())
+    except ConfigurationError as error:
+        raise LaunchError(str(error)) from None
+    store = loaded.options.model_store
+    if store is None:
+        raise LaunchError("Missing mandatory parameter --model-store")
+    if not store.is_dir():
+        raise LaunchError(f"--model-store directory not found: {store}")
+    return loaded
+
+
+def claim(pid_file: PidFile) -> bool:
+    """True if an orphan pid file had to be removed; LaunchError if a server is running."""
+    if pid_file.server() is not None:
+        raise LaunchError(ALREADY_RUNNING)
+    orphan = pid_file.exists()
+    try:
+        pid_file.remove()
+    except OSError as error:
+        raise LaunchError(
+            f"{pid_file.path} cannot be removed ({error.strerror}); set TMPDIR to a folder of yours"
+        ) from None
+    return orphan
+
+
+def in_background(flags: Flags, pid_file: PidFile) -> int:
+    """The pid of a server that outlives this process and writes to the same stdout and stderr."""
+    server = subprocess.Popen(  # noqa: S603 - our own module with the person's own arguments
+        command(flags, pid_file), stdin=subprocess.DEVNULL, start_new_session=True
+    )
+    pid_file.write(server.pid)
+    return server.pid
+
+
+def in_foreground(flags: Flags, pid_file: PidFile) -> NoReturn:
+    """Becomes the server; does not return."""
+    pid_file.write(os.getpid())
+    sys.stdout.flush()
+    sys.stderr.flush()
+    line = command(flags, pid_file)
+    os.execv(line[0], line)  # noqa: S606 - no shell is wanted
+
+
+def command(flags: Flags, pid_file: PidFile) -> list[str]:
+    """The command line of the server process."""
+    return [
+        sys.executable,
+        "-m",
+        "flambeau.cli.run",
+        PROCESS_MARK,
+        f"--pid-file={pid_file.path}",
+        *arguments_of(flags),
+    ]
+
+
+def stop(pid_file: PidFile, *, wait_s: float) -> bool | None:
+    """Asks the server to stop and waits up to ``wait_s`` seconds.
+
+    None: there was no server. True: it has ended. False: it still runs, or was not waited for.
+    """
+    server = pid_file.server()
+    if server is None:
+        pid_file.remove()
+        return None
+    try:
+        server.terminate()
+        server.wait(timeout=wait_s)
+    except psutil.TimeoutExpired:
+        return False
+    except psutil.NoSuchProcess:
+        return True
+    return True
+
+
+def rival_installation() -> str | None:
+    """A warning if TorchServe itself is installed in this environment, else None."""
+    try:
+        found = metadata.version("torchserve")
+    except metadata.PackageNotFoundError:
+        return None
+    return (
+        f"WARNING: torchserve {found} is installed beside flambeau in {sys.prefix}. Both bring a "
+        "package named ts and a command named torchserve, so either may answer. Remedy: "
+        "pip uninstall torchserve torch-model-archiver torch-workflow-archiver, then "
+        "pip install --force-reinstall --no-deps flambeau."
+    )
+
+
+def _check_paths(flags: Flags) -> None:
+    files = {
+        "--ts-config": None if os.environ.get("TS_CONFIG_FILE") else flags.ts_config,
+        "--log-config": flags.log_config,
+        "--cpp-log-config": flags.cpp_log_config,
+    }
+    folders = {"--model-store": flags.model_store, "--workflow-store": flags.workflow_store}
+    for flag, name in files.items():
+        if name is not None and not Path(name).is_file():
+            raise LaunchError(f"{flag} file not found: {name}")
+    for flag, name in folders.items():
+        if name is not None and not Path(name).is_dir():
+            raise LaunchError(f"{flag} directory not found: {name}")
