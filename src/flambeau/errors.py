@@ -184,6 +184,7 @@ class WorkerStartFailed(InternalError):
 
     def __init__(self, text: str, *, out_of_memory: bool = False) -> None:
         super().__init__(text)
+        self.out_of_memory = out_of_memory
         self.status = 507 if out_of_memory else 500
 
 

@@ -28,9 +28,7 @@ class RegisterModel(msgspec.Struct, frozen=True, kw_only=True):
     runtime: Annotated[
         str | None, Meta(description="python or python3; default: the manifest's runtime.")
     ] = None
-    batch_size: Annotated[
-        int | None, Meta(description="Most jobs in one batch; default 1.")
-    ] = None
+    batch_size: Annotated[int | None, Meta(description="Most jobs in one batch; default 1.")] = None
     max_batch_delay: Annotated[
         int | None,
         Meta(description="Longest wait of a job for company, in milliseconds; default 100."),
@@ -65,7 +63,9 @@ class ScaleWorkers(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     min_worker: Annotated[
         int | None,
-        Meta(description="Workers to have at least; default 1, or as it is when only the batching is given."),
+        Meta(
+            description="Workers to have at least; default 1, or as it is when only the batching is given."
+        ),
     ] = None
     max_worker: Annotated[
         int | None, Meta(description="Workers to have at most; default: min_worker.")

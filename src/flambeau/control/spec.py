@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from flambeau.archive.manifest import RuntimeType
 from flambeau.errors import BadRequest, InvalidModel
 
 if TYPE_CHECKING:
@@ -112,11 +113,12 @@ def settle(
             BATCH_SIZE,
         ),
         max_batch_delay=first(
-            not_negative("max_batch_delay", request.max_batch_delay),
             config.max_batch_delay,
             known.max_batch_delay,
             BATCH_DELAY_MS,
-        ),
+        )
+        if request.max_batch_delay is None
+        else not_negative("max_batch_delay", request.max_batch_delay),
         response_timeout=first(
             config.response_timeout,
             positive("response_timeout", request.response_timeout),
@@ -160,23 +162,23 @@ def positive(name: str, value: int | None) -> int | None:
     return value
 
 
-def not_negative(name: str, value: int | None) -> int | None:
-    """``value`` if it is given and not below zero.
+def not_negative(name: str, value: int) -> int:
+    """``value``, which a caller may set to zero.
 
     Raises BadRequest for values below zero.
     """
-    if value is not None and value < 0:
+    if value < 0:
         raise BadRequest(f"{name} must be 0 or more, not {value}.")
     return value
 
 
-def _runtime(request: RegisterModel, known: VersionDefaults, manifest: str | None) -> str:
+def _runtime(request: RegisterModel, known: VersionDefaults, manifest: RuntimeType | None) -> str:
     if request.runtime is not None:
         runtime = RUNTIMES.get(request.runtime.lower())
         if runtime is None:
             raise BadRequest(f"Invalid RuntimeType value: {request.runtime}")
         return runtime
-    return known.runtime or manifest or "python"
+    return known.runtime or str(manifest or RuntimeType.PYTHON)
 
 
 def _workers(

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from flambeau.jobs.batching import Batcher
     from flambeau.jobs.job import Job
     from flambeau.jobs.queue import JobQueue
+    from flambeau.metrics.model import ModelMetrics
     from flambeau.supervision.channel import Channel
-    from flambeau.transport.messages import MetricPoint, Replies
+    from flambeau.transport.messages import Replies
 
 
 class ReadyWorker(Protocol):
@@ -40,19 +41,6 @@ class ReadyWorker(Protocol):
 
     def died_of_kill(self) -> Awaitable[bool]:
         """Whether the process was ended by SIGKILL, as the system does when memory is short."""
-
-
-class DispatchMetrics(Protocol):
-    """Where dispatch puts the times it sees. Implemented by ``metrics.registry``."""
-
-    def batch(self, size: int, wait_s: float, handler_s: float, worker_thread_s: float) -> None:
-        """One batch came back."""
-
-    def answered(self, version_given: bool, total_s: float, queue_s: float) -> None:
-        """One job was answered by its handler."""
-
-    def points(self, points: list[MetricPoint]) -> None:
-        """Values the handler recorded."""
 
 
 class Dispatcher:
@@ -66,7 +54,7 @@ class Dispatcher:
         self,
         queue: JobQueue,
         batcher: Batcher,
-        metrics: DispatchMetrics,
+        metrics: ModelMetrics,
         *,
         response_timeout: float,
         client_timeout: float = 0.0,
@@ -85,6 +73,7 @@ class Dispatcher:
         self._waking: asyncio.TimerHandle | None = None
         self._expiring: asyncio.TimerHandle | None = None
         self._running: asyncio.Event = asyncio.Event()
+        self._emptied: asyncio.Event = asyncio.Event()
 
     @property
     def ready(self) -> int:
@@ -119,6 +108,13 @@ class Dispatcher:
         """Answer every waiting job with ``error``."""
         for job in self.queue.drain():
             job.fail(error)
+        self._emptied.set()
+
+    async def idle(self) -> None:
+        """Returns when no job waits or is with a worker."""
+        while len(self.queue) or self.in_flight:
+            self._emptied.clear()
+            await self._emptied.wait()
 
     async def serve(self, worker: ReadyWorker, retire: asyncio.Future[None]) -> None:
         """Feed ``worker`` until ``retire`` is done and it has answered all it holds.
@@ -205,7 +201,9 @@ class Dispatcher:
             self._metrics.points(replies.metrics)
         if done is not None:
             self._measure(done.members, replies, done.began, now)
-            if len(self.queue) and not self._pumping:
+            if not len(self.queue):
+                self._emptied.set()
+            elif not self._pumping:
                 self._pumping = True
                 self._loop.call_soon(self._pump)
 
@@ -227,6 +225,7 @@ class Dispatcher:
         if rest:
             self.queue.put_back(rest)
             self.wake()
+        self._emptied.set()
 
     # -- limits
 

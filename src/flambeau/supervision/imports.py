@@ -52,9 +52,8 @@ def needed_imports(model_dir: Path, handler: str) -> frozenset[str]:
 
 def _keep(module: str, found: set[str]) -> None:
     top = module.partition(".")[0]
-    if module.startswith(HANDLERS):
-        found.add(module)
-    elif top not in sys.stdlib_module_names and top not in LIGHT:
+    heavy = top not in sys.stdlib_module_names and top not in LIGHT
+    if heavy or module.startswith(HANDLERS):
         found.add(module)
 
 

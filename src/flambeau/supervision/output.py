@@ -33,7 +33,7 @@ class _Lines(asyncio.Protocol):
             self._tell(self._rest[:LONGEST].decode("utf-8", "replace"))
             self._rest = self._rest[LONGEST:]
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         if self._rest:
             self._tell(self._rest.decode("utf-8", "replace"))
             self._rest = b""

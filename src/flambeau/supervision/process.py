@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flambeau.errors import WorkerStartFailed
@@ -35,8 +36,10 @@ KILL_WAIT = 10.0
 
 
 class LocalWorker:
-    """One worker process and the channel to it. ``exited`` holds its exit code, negative for a
-    signal."""
+    """One worker process and the channel to it.
+
+    ``exited`` holds its exit code, negative for a signal.
+    """
 
     def __init__(self, pid: int, channel: Channel, exited: asyncio.Future[int]) -> None:
         self.pid = pid
@@ -68,8 +71,8 @@ class LocalWorker:
     def resident_bytes(self) -> int:
         """Resident memory now; 0 when it cannot be read."""
         try:
-            with open(f"/proc/{self.pid}/statm", "rb") as statm:
-                return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            fields = Path(f"/proc/{self.pid}/statm").read_bytes().split()
+            return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
         except (OSError, IndexError, ValueError):
             return 0
 
@@ -117,7 +120,7 @@ def spawn(
     Raises OSError when it cannot be started.
     """
     out, err = streams or (None, None)
-    return subprocess.Popen(
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
         [*argv, str(theirs.fileno()), str(os.getpid()), *(arguments or [])],
         pass_fds=(theirs.fileno(),),
         env=environment,

@@ -14,7 +14,7 @@ import contextlib
 import logging
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flambeau.errors import FlambeauError, WorkerDied, WorkerStartFailed
 from flambeau.supervision.state import Standing, State
@@ -23,6 +23,7 @@ from flambeau.transport.messages import Failed, Kind
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from flambeau.metrics.model import ModelMetrics
     from flambeau.supervision.launcher import Launcher, Worker, WorkerCommand
     from flambeau.transport.messages import Load
 
@@ -33,24 +34,13 @@ BACK_OFF = (1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597)
 EXIT_GRACE = 5.0
 """Seconds a worker with nothing left to do may take to end by itself."""
 
-Serve = "Callable[[Worker, asyncio.Future[None]], Awaitable[None]]"
-
-
-class SlotMetrics:
-    """Where a slot counts. Implemented by ``metrics.registry``; this one counts nothing."""
-
-    def worker_loaded(self, worker_name: str, seconds: float) -> None:
-        """A worker is ready, ``seconds`` after its slot began to start it."""
-
-    def worker_restarted(self) -> None:
-        """A worker is started again after it died."""
-
 
 class Slot:
     """One worker's place.
 
     ``loaded`` completes when the first worker is ready, or with the error of the first try.
-    ``startup_timeout`` and ``retry_limit`` are in seconds.
+    ``startup_timeout`` and ``retry_limit`` are in seconds. ``moved`` is called after every change
+    of state.
     """
 
     def __init__(
@@ -63,7 +53,8 @@ class Slot:
         *,
         startup_timeout: float,
         retry_limit: float,
-        metrics: SlotMetrics,
+        metrics: ModelMetrics,
+        moved: Callable[[Slot], None],
     ) -> None:
         self.number = number
         self.command = command
@@ -78,8 +69,10 @@ class Slot:
         self._startup_timeout = startup_timeout
         self._retry_limit = retry_limit
         self._metrics = metrics
+        self._moved = moved
         self._retire: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[None] | None = None
+        self._poke = asyncio.Event()
 
     @property
     def ready(self) -> bool:
@@ -100,8 +93,10 @@ class Slot:
         self._poke.set()
 
     async def stop(self, grace: float | None) -> None:
-        """End its life: what the worker holds is finished within ``grace`` seconds, None for as
-        long as it takes. Returns when the process is gone."""
+        """End its life; returns when the process is gone.
+
+        What the worker holds is finished within ``grace`` seconds, None for as long as it takes.
+        """
         if self._task is None or self._task.done():
             return
         if not self._retire.done():
@@ -117,7 +112,7 @@ class Slot:
 
     async def run(self) -> None:
         """Launch, load, serve; on a failure wait and begin again; until told to stop."""
-        self._poke = asyncio.Event()
+        self._metrics.worker_moved(None, State.STARTING)
         try:
             while not self._retire.done():
                 try:
@@ -137,10 +132,10 @@ class Slot:
         self.worker = worker
         grace = 0.0
         try:
-            self.standing.move(State.LOADING)
+            self._move(State.LOADING)
             if not await self._until_retired(self._load(worker)):
                 return
-            self.standing.move(State.READY)
+            self._move(State.READY)
             self._metrics.worker_loaded(self.command.name, monotonic() - begun)
             if not self.loaded.done():
                 self.loaded.set_result(None)
@@ -178,9 +173,10 @@ class Slot:
 
     async def _until_retired(self, work: Awaitable[None]) -> bool:
         """Do ``work``; False when the slot was told to stop meanwhile."""
-        task = asyncio.ensure_future(work)
+        task: asyncio.Future[None] = asyncio.ensure_future(work)
+        waits: set[asyncio.Future[None]] = {task, self._retire}
         try:
-            await asyncio.wait({task, self._retire}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
                 return False
             task.result()
@@ -193,7 +189,10 @@ class Slot:
     async def _wait_after(self, error: FlambeauError) -> None:
         """Show the failure, then sleep until the next try, a poke, or the end."""
         delay = float(min(BACK_OFF[min(self.standing.tries, len(BACK_OFF) - 1)], self._retry_limit))
+        before = self.standing.state
         self.standing.fail(error.message, datetime.now(UTC) + timedelta(seconds=delay))
+        self._metrics.worker_moved(before, State.FAILED)
+        self._moved(self)
         if not self.loaded.done():
             self.loaded.set_exception(error)
         logger.warning(
@@ -205,20 +204,26 @@ class Slot:
         )
         self._poke.clear()
         poke = asyncio.ensure_future(self._poke.wait())
+        waits: set[asyncio.Future[Any]] = {poke, self._retire}
         try:
-            await asyncio.wait(
-                {poke, self._retire}, timeout=delay, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait(waits, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
         finally:
             poke.cancel()
         if not self._retire.done():
-            self.standing.move(State.STARTING)
+            self._move(State.STARTING)
             self._metrics.worker_restarted()
+
+    def _move(self, state: State) -> None:
+        before = self.standing.state
+        self.standing.move(state)
+        self._metrics.worker_moved(before, state if state is not State.STOPPED else None)
+        self._moved(self)
 
     def _end(self) -> None:
         if self.standing.state is not State.STOPPING:
-            self.standing.move(State.STOPPING)
-        self.standing.move(State.STOPPED)
+            self._move(State.STOPPING)
+        self._move(State.STOPPED)
+        self._metrics.worker_gone(self.command.name)
         if not self.loaded.done():
             self.loaded.set_exception(WorkerStartFailed("the worker was stopped while it loaded"))
 

@@ -19,6 +19,7 @@ import signal
 import socket
 import sys
 import threading
+from pathlib import Path
 
 from flambeau.worker.life import die_with, own_signals
 from flambeau.worker.loop import run
@@ -72,7 +73,7 @@ def _try_import(name: str) -> None:
 
 def _native_threads() -> int:
     try:
-        return len(os.listdir("/proc/self/task"))
+        return len(list(Path("/proc/self/task").iterdir()))
     except OSError:
         return 1
 
@@ -146,7 +147,7 @@ def _become_worker(descriptors: list[int]) -> int:
         return run(socket.socket(fileno=connection))
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the end of the process: told, then over
         sys.excepthook(*sys.exc_info())
         return 1
 

@@ -1,0 +1,293 @@
+"""One live version of a model: its queue, its slots, and what it takes from a face.
+
+It starts and stops slots and says whether a job can be accepted; which version a request means
+is the registry's business, what a change means is the plane's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from flambeau.control.devices import VersionRound
+from flambeau.control.scaling import plan
+from flambeau.errors import (
+    FlambeauError,
+    NoWorker,
+    QueueFull,
+    StillLoading,
+    Unavailable,
+    WorkersFailing,
+)
+from flambeau.jobs.batching import BatchPolicy, DynamicBatcher
+from flambeau.jobs.dispatch import Dispatcher
+from flambeau.jobs.feed import Prefetch
+from flambeau.jobs.queue import JobQueue
+from flambeau.supervision.imports import needed_imports
+from flambeau.supervision.launcher import WorkerCommand
+from flambeau.supervision.slot import Slot
+from flambeau.supervision.state import State
+from flambeau.transport.messages import Load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flambeau.archive.store import ModelFiles
+    from flambeau.control.devices import SharedRound
+    from flambeau.control.spec import ModelSpec
+    from flambeau.jobs.job import Job
+    from flambeau.metrics.model import ModelMetrics
+    from flambeau.supervision.environment import EnvironmentRule
+    from flambeau.supervision.launcher import Launcher
+
+HOPELESS_TRIES = 3
+"""Failed starts in a row of every worker, after which requests are refused instead of queued."""
+NO_WORKER = (
+    "{model} has no worker to serve inference request. Please use scale workers API to add "
+    "workers. If this is a sequence inference, please check if it is closed, or expired; or "
+    "exceeds maxSequenceJobQueueSize"
+)
+"""The contract's sentence; clients match on it."""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What every version needs to run workers; made once by the server."""
+
+    launcher: Launcher
+    rule: EnvironmentRule
+    devices: SharedRound
+    worker_ids: Callable[[], int]
+    prefetch: Prefetch = field(default_factory=Prefetch)
+    strict_batching: bool = False
+    envelope: str = ""
+    decode_input_request: bool = True
+    limit_max_image_pixels: bool = True
+    max_response_size: int = 6553500
+    metrics_config: str = ""
+    sequence_headers: tuple[str, str, str] = (
+        "ts_request_sequence_id",
+        "ts_request_sequence_start",
+        "ts_request_sequence_end",
+    )
+    worker_environment: dict[str, str] = field(default_factory=dict)
+
+
+class ModelVersion:
+    """One version being served. Jobs go in by ``accept``; workers come and go by ``scale``."""
+
+    def __init__(
+        self, spec: ModelSpec, files: ModelFiles, workshop: Workshop, metrics: ModelMetrics
+    ) -> None:
+        self.spec = spec
+        self.files = files
+        self.metrics = metrics
+        self.min_workers = spec.min_workers
+        self.max_workers = spec.max_workers
+        self.slots: list[Slot] = []
+        self.round = VersionRound(
+            workshop.devices, spec.config.device_type or "", spec.config.device_ids
+        )
+        self._workshop = workshop
+        self._preload = frozenset[str]()
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._closed: FlambeauError | None = None
+        self._trouble = False
+        """Some worker has failed since it was last ready."""
+        self.dispatcher = Dispatcher(
+            JobQueue(spec.queue_size),
+            DynamicBatcher(self._policy()),
+            metrics,
+            response_timeout=spec.response_timeout,
+            client_timeout=spec.config.client_timeout / 1000,
+            prefetch=workshop.prefetch,
+        )
+
+    # -- jobs
+
+    def accept(self, job: Job) -> None:
+        """Queue ``job``; its answer comes through ``job.on_answer``.
+
+        Raises one of the Unavailable errors when no worker can take it in time.
+        """
+        if not self.slots or self._closed is not None:
+            raise self._refuse(self._closed or NoWorker(self._no_worker(job)), "no_worker")
+        if self._trouble and (failing := self._failing()) is not None:
+            raise self._refuse(failing, "workers_failing")
+        self.metrics.arrived(job.version_given)
+        try:
+            self.dispatcher.submit(job)
+        except QueueFull:
+            raise self._full() from None
+
+    def _full(self) -> FlambeauError:
+        """Why the queue is full: too many requests, or nobody ready to empty it."""
+        title = f'Model "{self.spec.name}" version {self.spec.version}'
+        size = self.dispatcher.queue.capacity
+        if self.dispatcher.ready:
+            return self._refuse(
+                QueueFull(
+                    f"{title} has {size} requests waiting, as many as its queue may hold. "
+                    "Try again later, add workers, or raise job_queue_size."
+                ),
+                "queue_full",
+            )
+        return self._refuse(
+            StillLoading(
+                f"{title} is still loading and has {size} requests waiting, as many as its "
+                "queue may hold. Try again later."
+            ),
+            "loading",
+        )
+
+    def _refuse(self, error: FlambeauError, reason: str) -> FlambeauError:
+        self.metrics.rejected(reason)
+        return error
+
+    def _no_worker(self, job: Job) -> str:
+        named = f' Version {self.spec.version}"' if job.version_given else ""
+        return NO_WORKER.format(model=f'Model "{self.spec.name}"{named}')
+
+    # -- workers
+
+    async def prepare(self) -> None:
+        """Find out what the handler imports, so that its workers can be forked."""
+        self._preload = await asyncio.to_thread(
+            needed_imports, self.files.model_dir, self.spec.handler
+        )
+
+    def scale(self, least: int, most: int, grace: float | None = None) -> list[Slot]:
+        """Have at least ``least`` and at most ``most`` workers; the new slots come back.
+
+        Workers that go may take ``grace`` seconds to finish what they hold, None for as long as
+        it takes.
+        """
+        self.min_workers, self.max_workers = least, most
+        todo = plan(len(self.slots), least, most)
+        for position in todo.stop:
+            self._leave(self.slots.pop(position), grace)
+        new = [self._new_slot() for _ in range(todo.add)]
+        self.slots += new
+        for slot in new:
+            slot.start()
+        if not self.slots:
+            self.dispatcher.fail_all(NoWorker(NO_WORKER.format(model=f'Model "{self.spec.name}"')))
+        return new
+
+    def rebatch(self, size: int | None, delay_ms: int | None) -> None:
+        """Change the batching of the live version; no job is lost, workers go on."""
+        self.spec = replace(
+            self.spec,
+            batch_size=self.spec.batch_size if size is None else size,
+            max_batch_delay=self.spec.max_batch_delay if delay_ms is None else delay_ms,
+        )
+        self.dispatcher.batcher.policy = self._policy()
+        self.dispatcher.wake()
+
+    async def left(self) -> None:
+        """Returns when every worker told to go is gone."""
+        while self._leaving:
+            await asyncio.wait(self._leaving)
+
+    async def close(self, error: Unavailable, grace: float | None) -> None:
+        """End this version: answer who waits with ``error``, stop the workers, remove the files.
+
+        Running jobs may take ``grace`` seconds.
+        """
+        self._closed = error
+        self.dispatcher.fail_all(error)
+        self.scale(0, 0, grace)
+        await self.left()
+        await asyncio.to_thread(self.files.discard)
+
+    async def idle(self) -> None:
+        """Returns when every accepted job has been answered."""
+        await self.dispatcher.idle()
+
+    @property
+    def healthy_workers(self) -> int:
+        """Workers that never failed, or failed less than maxRetryTimeoutInSec ago."""
+        limit = self.retry_limit
+        return sum(
+            slot.standing.failing_since is None or slot.standing.failing_for() < limit
+            for slot in self.slots
+        )
+
+    @property
+    def retry_limit(self) -> int:
+        """Seconds a failing worker still counts as healthy, and its longest back-off."""
+        return self.spec.config.max_retry_timeout
+
+    # -- inside
+
+    def _policy(self) -> BatchPolicy:
+        return BatchPolicy(
+            size=self.spec.batch_size,
+            delay=self.spec.max_batch_delay / 1000,
+            strict=self._workshop.strict_batching,
+        )
+
+    def _leave(self, slot: Slot, grace: float | None) -> None:
+        leaving = asyncio.create_task(slot.stop(grace), name=f"stop {slot.command.name}")
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
+    def _new_slot(self) -> Slot:
+        shop, spec = self._workshop, self.spec
+        number = shop.worker_ids()
+        name = f"W-{number}-{spec.name}_{spec.version}"
+        environment = shop.rule.for_model(
+            self.files.model_dir, spec.handler, shop.worker_environment
+        )
+        return Slot(
+            number,
+            WorkerCommand(name, self.files.model_dir, environment, self._preload),
+            self._load(name, environment),
+            shop.launcher,
+            self.dispatcher.serve,
+            startup_timeout=spec.startup_timeout,
+            retry_limit=max(1, self.retry_limit),
+            metrics=self.metrics,
+            moved=self._slot_moved,
+        )
+
+    def _slot_moved(self, slot: Slot) -> None:
+        """A crash-looping version answers who waits, with the cause, instead of leaving them."""
+        self._trouble = any(slot.standing.tries for slot in self.slots)
+        if slot.standing.state is State.FAILED and (error := self._failing()) is not None:
+            self.dispatcher.fail_all(error)
+
+    def _failing(self) -> WorkersFailing | None:
+        """What to answer while no worker can start; None when at least one may soon be ready."""
+        if not self.slots or any(slot.standing.tries < HOPELESS_TRIES for slot in self.slots):
+            return None
+        standing = self.slots[0].standing
+        return WorkersFailing(
+            f'No worker of model "{self.spec.name}" version {self.spec.version} can start: '
+            f"{standing.cause} ({standing.tries} tries; the next is at "
+            f"{standing.next_try:%H:%M:%S} UTC)"
+            if standing.next_try
+            else f'No worker of model "{self.spec.name}" can start: {standing.cause}'
+        )
+
+    def _load(self, worker_name: str, environment: dict[str, str]) -> Load:
+        shop, spec = self._workshop, self.spec
+        return Load(
+            model_name=spec.name,
+            model_version=spec.version,
+            model_dir=str(self.files.model_dir),
+            handler=spec.handler,
+            batch_size=spec.batch_size,
+            gpu_id=self.round.take(),
+            envelope=shop.envelope,
+            manifest=spec.manifest,
+            model_yaml_config=spec.yaml,
+            limit_max_image_pixels=shop.limit_max_image_pixels,
+            decode_input_request=shop.decode_input_request,
+            worker_name=worker_name,
+            sequence_headers=shop.sequence_headers,
+            metrics_config=shop.metrics_config,
+            environment=environment,
+            max_response_size=shop.max_response_size,
+        )

@@ -1,0 +1,322 @@
+"""The operations of the server; both faces, start-up and snapshots call these.
+
+Changes to one name are made one after the other (``_turn``), so that two registrations cannot
+both win; nothing here ever blocks the event loop or another name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+from flambeau.control.customized import ask_handler
+from flambeau.control.describe import describe
+from flambeau.control.model import ModelVersion, Workshop
+from flambeau.control.registry import Registry
+from flambeau.control.requests import RegisterModel
+from flambeau.control.spec import Defaults, not_negative, positive, settle
+from flambeau.control.views import ModelPage, ModelSummary, Outcome, StatusView
+from flambeau.errors import (
+    BadRequest,
+    DefaultVersionInUse,
+    FlambeauError,
+    MethodNotAllowed,
+    ShuttingDown,
+    Unavailable,
+    WorkerStartFailed,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from flambeau.archive.store import ModelFiles, ModelStore
+    from flambeau.control.requests import (
+        DescribeModel,
+        ListModels,
+        ScaleWorkers,
+        SetDefaultVersion,
+        UnregisterModel,
+    )
+    from flambeau.control.spec import ModelSpec
+    from flambeau.control.views import ModelDescription
+    from flambeau.jobs.job import Job
+    from flambeau.metrics.registry import Metrics
+    from flambeau.supervision.slot import Slot
+
+logger = logging.getLogger("flambeau.control")
+
+PROCESSING = Outcome(accepted=True, view=StatusView("Processing worker updates..."))
+LONGEST_PAGE = 100
+
+
+class ControlPlane:
+    """What is registered, and everything that can be done to it."""
+
+    def __init__(
+        self,
+        store: ModelStore,
+        workshop: Workshop,
+        metrics: Metrics,
+        defaults: Defaults,
+        *,
+        model_api: bool = False,
+        unregister_timeout: float = 120.0,
+        gpu_usage: Callable[[int], str] = str,
+    ) -> None:
+        self.model_api_enabled = model_api
+        self._store = store
+        self._workshop = workshop
+        self._metrics = metrics
+        self._defaults = defaults
+        self._unregister_timeout = unregister_timeout
+        self._gpu_usage = gpu_usage
+        self._registry = Registry()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stopping = False
+
+    # -- jobs
+
+    def submit(self, name: str, version: str | None, job: Job) -> None:
+        """Queue ``job`` for a version; its answer comes through ``job.on_answer``.
+
+        Raises ModelNotFound, ModelVersionNotFound, or one of the Unavailable errors.
+        """
+        if version is not None:
+            job.version_given = True
+        self._registry.find(name, version).accept(job)
+
+    # -- what is there
+
+    def list_models(self, request: ListModels) -> ModelPage:
+        """One page of names with the url of their default versions, in code-point order."""
+        limit = request.limit if 0 <= request.limit <= LONGEST_PAGE else LONGEST_PAGE
+        start = max(0, request.next_page_token)
+        names = self._registry.names()
+        end = start + limit
+        page = names[start:end]
+        return ModelPage(
+            next_page_token=str(end) if end <= len(names) else None,
+            models=[ModelSummary(name, self._registry.find(name).spec.url) for name in page],
+        )
+
+    async def describe(self, request: DescribeModel) -> list[ModelDescription]:
+        """The default version, the named one, or all of a model."""
+        if request.all_versions:
+            found = self._registry.versions(request.model_name)
+        else:
+            found = [self._registry.find(request.model_name, request.model_version)]
+        views = [describe(version, self._gpu_usage) for version in found]
+        if request.customized and not request.all_versions:
+            return [await ask_handler(found[0], views[0])]
+        return views
+
+    def healthy(self) -> bool:
+        """What /ping says: every default version has its minimum of healthy workers."""
+        return all(
+            version.healthy_workers >= version.min_workers for version in self._registry.defaults()
+        )
+
+    def model_ready(self, name: str) -> bool:
+        """Whether the default version has a worker that takes jobs.
+
+        Raises ModelNotFound.
+        """
+        return self._registry.find(name).dispatcher.ready > 0
+
+    def sole_startup_model(self) -> str | None:
+        """The only model loaded at start-up; None when there were none or several."""
+        names = {v.spec.name for v in self._registry if v.spec.loaded_at_startup}
+        return names.pop() if len(names) == 1 else None
+
+    # -- changes
+
+    async def register(self, request: RegisterModel, *, at_startup: bool = False) -> Outcome:
+        """Fetch, unpack and register one version, and start its workers.
+
+        A failure at any step undoes the earlier ones: nothing stays behind.
+        """
+        if not (self.model_api_enabled or at_startup):
+            raise MethodNotAllowed
+        if self._stopping:
+            raise ShuttingDown("The server is stopping and registers no more models.")
+        if request.url is None:
+            raise BadRequest("Parameter url is required.")
+        async with AsyncExitStack() as undo:
+            files = await self._fetch(request, trusted=at_startup)
+            undo.push_async_callback(self._discard, files)
+            spec = settle(request, files, self._defaults, at_startup=at_startup)
+            async with self._turn(spec.name):
+                version = await self._add(spec, files)
+                undo.pop_all()
+            undo.push_async_callback(self._withdraw, version)
+            slots = version.scale(spec.min_workers, spec.max_workers)
+            outcome = await self._settled(version, request, slots)
+            undo.pop_all()
+            return outcome
+
+    async def scale(self, request: ScaleWorkers) -> Outcome:
+        """Change the number of workers of a live version, its batching, or both."""
+        batch_size = positive("batch_size", request.batch_size)
+        delay = request.max_batch_delay
+        if delay is not None:
+            delay = not_negative("max_batch_delay", delay)
+        least, most = request.min_worker, request.max_worker
+        if least is not None or most is not None or (batch_size is None and delay is None):
+            least = 1 if least is None else not_negative("min_worker", least)
+            most = least if most is None else most
+            if most < least:
+                raise BadRequest("max_worker cannot be less than min_worker.")
+        version = self._registry.find(request.model_name, request.model_version)
+        if batch_size is not None or delay is not None:
+            version.rebatch(batch_size, delay)
+        if least is None or most is None:
+            least, most = version.min_workers, version.max_workers
+        grace = None if request.timeout < 0 else float(request.timeout)
+        async with self._turn(version.spec.name):
+            slots = version.scale(least, most, grace)
+        if not request.synchronous:
+            return PROCESSING
+        await self._loaded(version, slots)
+        await version.left()
+        named = f", version: {request.model_version}" if request.model_version else ""
+        return _done(f"Workers scaled to {least} for model: {request.model_name}{named}")
+
+    async def unregister(self, request: UnregisterModel) -> Outcome:
+        """Remove one version: refuse new requests, answer the waiting, finish the running."""
+        if not self.model_api_enabled:
+            raise MethodNotAllowed
+        version = self._registry.find(request.model_name, request.model_version)
+        self._registry.remove(version)
+        await self._close(
+            version,
+            Unavailable(f'Model "{request.model_name}" was unregistered.'),
+            self._unregister_timeout,
+        )
+        await asyncio.to_thread(self._store.forget_download, version.files)
+        return _done(f'Model "{request.model_name}" unregistered')
+
+    async def set_default(self, request: SetDefaultVersion) -> Outcome:
+        """Make a version the one that answers when none is named."""
+        name, version = request.model_name, request.model_version
+        self._registry.set_default(name, version)
+        return _done(f'Default version successfully updated for model "{name}" to "{version}"')
+
+    async def load_at_startup(self, name: str | None, url: str) -> bool:
+        """Register one start-up model; a failure is logged and the others go on."""
+        try:
+            await self.register(
+                RegisterModel(url=url, model_name=name, synchronous=False), at_startup=True
+            )
+        except FlambeauError as error:
+            logger.warning("Failed to load model: %s: %s", url, error.message)
+            return False
+        return True
+
+    async def stop(self, limit: float) -> None:
+        """Let everything accepted be answered, for at most ``limit`` seconds, then end all."""
+        self._stopping = True
+        versions = list(self._registry)
+        if versions:
+            await asyncio.wait(
+                [asyncio.ensure_future(version.idle()) for version in versions], timeout=limit
+            )
+        error = ShuttingDown("The server is stopping.")
+        await asyncio.gather(*(self._close(version, error, 0.0) for version in versions))
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # -- the steps of a registration
+
+    async def _fetch(self, request: RegisterModel, *, trusted: bool) -> ModelFiles:
+        def fetch() -> ModelFiles:
+            return self._store.fetch(
+                request.url or "",
+                s3_sse_kms=request.s3_sse_kms,
+                sha256=request.sha256,
+                trusted=trusted,
+            )
+
+        return await asyncio.to_thread(fetch)
+
+    async def _discard(self, files: ModelFiles) -> None:
+        await asyncio.to_thread(files.discard)
+        await asyncio.to_thread(self._store.forget_download, files)
+
+    async def _add(self, spec: ModelSpec, files: ModelFiles) -> ModelVersion:
+        self._registry.refuse_known(spec.name, spec.version)
+        metrics = self._metrics.model(spec.name, spec.version)
+        version = ModelVersion(spec, files, self._workshop, metrics)
+        await version.prepare()
+        self._registry.add(version)
+        return version
+
+    async def _withdraw(self, version: ModelVersion) -> None:
+        """Undo an ``_add`` whose workers could not be started."""
+        try:
+            self._registry.remove(version)
+        except DefaultVersionInUse:
+            # Another version came in between: it takes over, since this one never served.
+            others = self._registry.versions(version.spec.name)
+            heir = next(v for v in others if v is not version)
+            self._registry.set_default(version.spec.name, heir.spec.version)
+            self._registry.remove(version)
+        error = Unavailable(f'Model "{version.spec.name}" could not be started.')
+        await self._close(version, error, 0.0)
+        await asyncio.to_thread(self._store.forget_download, version.files)
+
+    async def _settled(
+        self, version: ModelVersion, request: RegisterModel, slots: list[Slot]
+    ) -> Outcome:
+        spec = version.spec
+        if not slots:
+            return _done(
+                f'Model "{spec.name}" Version: {spec.version} registered with 0 initial workers. '
+                "Use scale workers API to add workers for the model."
+            )
+        if not request.synchronous:
+            return PROCESSING
+        await self._loaded(version, slots)
+        return _done(
+            f'Model "{spec.name}" Version: {spec.version} registered with '
+            f"{spec.min_workers} initial workers"
+        )
+
+    async def _loaded(self, version: ModelVersion, slots: list[Slot]) -> None:
+        """Wait until all ``slots`` are ready; the first failure ends the wait.
+
+        Raises WorkerStartFailed, ending with the root cause.
+        """
+        if not slots:
+            return
+        done, _ = await asyncio.wait(
+            [slot.loaded for slot in slots], return_when=asyncio.FIRST_EXCEPTION
+        )
+        for loaded in done:
+            error = loaded.exception()
+            if error is not None:
+                raise WorkerStartFailed(
+                    f"Failed to start workers for model {version.spec.name} "
+                    f"version: {version.spec.version}: {error}",
+                    out_of_memory=isinstance(error, WorkerStartFailed) and error.out_of_memory,
+                )
+
+    async def _close(self, version: ModelVersion, error: Unavailable, grace: float) -> None:
+        await version.close(error, grace)
+        self._metrics.forget(version.spec.name, version.spec.version)
+
+    @asynccontextmanager
+    async def _turn(self, name: str) -> AsyncIterator[None]:
+        """One change to ``name`` at a time."""
+        lock = self._turns.get(name)
+        if lock is None:
+            lock = self._turns[name] = asyncio.Lock()
+        async with lock:
+            yield
+
+
+def _done(text: str) -> Outcome:
+    return Outcome(accepted=False, view=StatusView(text))
