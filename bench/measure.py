@@ -1,0 +1,165 @@
+"""One sample: load on one server for some seconds, with what it cost and how quiet the machine was."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+if TYPE_CHECKING:
+    from bench.servers import Server
+    from bench.workloads import Workload
+
+QUIET = 0.2
+"""Cores that others may use before a sample counts as disturbed."""
+
+WRK_UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one side did in one round. Zeros where a figure does not apply."""
+
+    rate: float
+    p50_ms: float = 0.0
+    p99_ms: float = 0.0
+    cpu_us: float = 0.0
+    """Processor time of all server processes per request."""
+    errors: int = 0
+    others: float = 0.0
+    """Cores used by neither the server nor the load generator."""
+    steal: float = 0.0
+    """Cores the host took away."""
+
+    @property
+    def noise(self) -> float:
+        """Cores that something else had."""
+        return self.others + self.steal
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load generator counted."""
+
+    requests: int
+    errors: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+
+
+def tool() -> str:
+    """The load generator in use, as the report names it."""
+    return "wrk" if shutil.which("wrk") else "bench/load.py"
+
+
+def apply_load(server: Server, workload: Workload, seconds: float) -> Loaded:
+    """The counts of one run of the load generator."""
+    if shutil.which("wrk"):
+        return apply_wrk(server, workload, seconds)
+    command = [
+        sys.executable,
+        "-m",
+        "bench.load",
+        "--port",
+        str(server.port),
+        "--path",
+        server.path,
+    ]
+    command += ["--connections", str(workload.connections), "--seconds", str(seconds)]
+    command += ["--content-type", workload.content_type]
+    done = subprocess.run(
+        command,
+        input=workload.body(),
+        stdout=subprocess.PIPE,
+        check=True,
+        cwd=Path(__file__).parent.parent,
+    )
+    return Loaded(**json.loads(done.stdout))
+
+
+def apply_wrk(server: Server, workload: Workload, seconds: float) -> Loaded:
+    """The same by wrk. It takes whole seconds only."""
+    with tempfile.TemporaryDirectory() as folder:
+        body, script = Path(folder, "body"), Path(folder, "request.lua")
+        body.write_bytes(workload.body())
+        script.write_text(
+            f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "{workload.content_type}"\n'
+            f'local file = io.open("{body}", "rb")\nwrk.body = file:read("*all")\nfile:close()\n'
+        )
+        command = ["wrk", "-t1", f"-c{workload.connections}", f"-d{max(1, round(seconds))}s"]
+        command += ["--latency", "--timeout", "30s", "-s", str(script)]
+        done = subprocess.run(
+            [*command, f"http://127.0.0.1:{server.port}{server.path}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    return read_wrk(done.stdout)
+
+
+def read_wrk(text: str) -> Loaded:
+    """The counts in what wrk printed."""
+    total = re.search(r"(\d+) requests in ([\d.]+)(ms|s|m),", text)
+    if total is None:
+        raise RuntimeError(f"wrk printed something unexpected:\n{text}")
+    percentiles = {
+        share: float(value) * WRK_UNITS[unit]
+        for share, value, unit in re.findall(r"(\d\d)%\s+([\d.]+)(us|ms|s|m)\b", text)
+    }
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    broken = re.search(
+        r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text
+    )
+    errors = sum(map(int, broken.groups())) if broken else 0
+    errors += int(refused.group(1)) if refused else 0
+    seconds = float(total.group(2)) * WRK_UNITS[total.group(3)] / 1000
+    return Loaded(int(total.group(1)), errors, seconds, percentiles["50"], percentiles["99"])
+
+
+def sample(server: Server, workload: Workload, seconds: float) -> Sample:
+    """One sample of ``server`` under ``workload``."""
+    clock, machine, served, own = (
+        time.perf_counter(),
+        psutil.cpu_times(),
+        server.cpu_seconds(),
+        own_seconds(),
+    )
+    loaded = apply_load(server, workload, seconds)
+    served = server.cpu_seconds() - served
+    own = own_seconds() - own
+    after, elapsed = psutil.cpu_times(), time.perf_counter() - clock
+    busy = sum(
+        getattr(after, kind) - getattr(machine, kind)
+        for kind in ("user", "nice", "system", "irq", "softirq")
+    )
+    return Sample(
+        rate=loaded.requests / loaded.seconds,
+        p50_ms=loaded.p50_ms,
+        p99_ms=loaded.p99_ms,
+        cpu_us=served / max(1, loaded.requests) * 1e6,
+        errors=loaded.errors,
+        others=max(0.0, busy - served - own) / elapsed,
+        steal=(after.steal - machine.steal) / elapsed,
+    )
+
+
+def own_seconds() -> float:
+    """Processor time of this process and of the load generators it has waited for."""
+    return sum(
+        usage.ru_utime + usage.ru_stime
+        for usage in (
+            resource.getrusage(resource.RUSAGE_SELF),
+            resource.getrusage(resource.RUSAGE_CHILDREN),
+        )
+    )

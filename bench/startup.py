@@ -1,0 +1,45 @@
+"""From the command to the first answer, and the memory held then, for a model without torch."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from typing import TYPE_CHECKING
+
+import psutil
+
+from bench.servers import SIDES, Server
+
+if TYPE_CHECKING:
+    from bench.workloads import Workload
+
+MEGABYTE = 1e6
+
+
+def start_figures(side: str, workload: Workload) -> dict[str, float]:
+    """``first_answer_s``, ``front_mb``, ``worker_mb`` (resident) and ``all_mb`` (shared pages once)."""
+    begin = time.perf_counter()
+    server = SIDES[side](workload)
+    try:
+        server.wait_for(workload, pause=0.005)
+        seconds = time.perf_counter() - begin
+        for _ in range(100):
+            server.answer(workload)
+        return {
+            "first_answer_s": seconds,
+            "front_mb": server.front().memory_info().rss / MEGABYTE,
+            "worker_mb": psutil.Process(worker_pid(server)).memory_info().rss / MEGABYTE,
+            "all_mb": sum(each.memory_full_info().pss for each in server.tree()) / MEGABYTE,
+        }
+    finally:
+        server.stop()
+
+
+def worker_pid(server: Server) -> int:
+    """The process of the only worker, as the management API tells it."""
+    settings = (server.folder / "config.properties").read_text()
+    management = dict(line.split("=", 1) for line in settings.splitlines())["management_address"]
+    with urllib.request.urlopen(f"{management}/models/bench", timeout=10) as reply:
+        pid: int = json.load(reply)[0]["workers"][0]["pid"]
+        return pid
