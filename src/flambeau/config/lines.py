@@ -1,0 +1,97 @@
+"""How a log line looks: the original's text forms, or one JSON object.
+
+``config.logs`` calls these when it flushes. Text that comes from outside never breaks a line
+and never reaches a terminal as a control sequence: ``visible`` sees to that.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from typing import NamedTuple
+
+import msgspec
+
+_UNSEEN = re.compile(r"[^\x20-\x7e\t\xa1-\U0010ffff]|[\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_LEVELS = {
+    logging.DEBUG: "DEBUG",
+    logging.INFO: "INFO",
+    logging.WARNING: "WARN",
+    logging.ERROR: "ERROR",
+    logging.CRITICAL: "FATAL",
+}
+
+
+class Details(NamedTuple):
+    """What a JSON access line says beyond the text form."""
+
+    model: str = ""
+    version: str = ""
+    worker: str = ""
+    queue_ms: float | None = None
+    handler_ms: float | None = None
+
+
+class JsonLine(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """One line of any log in JSON form; empty fields are left out."""
+
+    time: str
+    level: str
+    logger: str
+    thread: str = ""
+    message: str = ""
+    exception: str = ""
+    peer: str = ""
+    method: str = ""
+    target: str = ""
+    protocol: str = ""
+    status: int | None = None
+    ms: int | None = None
+    request_id: str = ""
+    model: str = ""
+    version: str = ""
+    worker: str = ""
+    queue_ms: float | None = None
+    handler_ms: float | None = None
+
+    def text(self) -> str:
+        """The line, with its end."""
+        return msgspec.json.encode(self).decode() + "\n"
+
+
+class Stamps:
+    """Local times as ``2026-11-22T10:16:00,527``; the second's part is kept for the next call."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+
+    def of(self, now: float) -> str:
+        """The stamp of an instant in seconds since the epoch."""
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(second))
+        return f"{self._text},{int((now - second) * 1000):03d}"
+
+
+def visible(text: str) -> str:
+    """The text with every control character spelled out by its code."""
+    if text.isprintable():
+        return text
+    return _UNSEEN.sub(lambda matched: _spelled(ord(matched[0])), text)
+
+
+def visible_lines(text: str) -> str:
+    """The same for text of several lines; later ones are indented: no line passes for another."""
+    return "\n    ".join([visible(line) for line in text.split("\n")])
+
+
+def level_name(level: int) -> str:
+    """The original's name of a ``logging`` level."""
+    return _LEVELS.get(level) or logging.getLevelName(level)
+
+
+def _spelled(code: int) -> str:
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"  # noqa: PLR2004 - one byte
