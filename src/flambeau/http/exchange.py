@@ -1,63 +1,238 @@
 """One request and its answer, as the faces see them.
 
-The protocol makes an exchange when a request is complete and calls the application with it, on
+The connection makes an exchange when a request is complete and calls the application with it, on
 the event loop. The application answers at once or later, in one piece (``respond``) or as a
 stream (``start``, ``write``, ``end``). Nothing here is ever awaited on the hot path.
 """
 
 from __future__ import annotations
 
+import http
+import re
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Callable
 
-Headers = list[tuple[bytes, bytes]]
+    from flambeau.http.head import Head, Headers
+
+_LARGE = 64 * 1024
+"""From this size on a body is handed to the transport as it is, not copied behind its head."""
+
+_PHRASES = {413: "Request Entity Too Large"}
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
-class Exchange(Protocol):
-    """What an application may use of one request. Implemented by ``http.protocol``."""
+def _line(status: int, phrase: str) -> bytes:
+    clean = _CONTROLS.sub(" ", phrase).encode("latin-1", "replace")
+    return b"HTTP/1.1 %d %b\r\n" % (status, clean)
 
-    method: bytes
-    target: bytes
-    """Path and query as the client sent them, undecoded."""
-    http_version: str
-    """``1.0`` or ``1.1``."""
-    headers: Headers
-    """In the client's order and case."""
-    body: list[bytes]
-    """Received pieces, not joined; empty list for no body."""
-    body_size: int
-    received: float
-    """``time.monotonic`` when the first byte of the request was read."""
+
+def standard_phrase(status: int) -> str:
+    """The reason phrase for ``status`` as TorchServe spells it; empty for one unknown."""
+    try:
+        return _PHRASES.get(status) or http.HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+_LINES = {
+    (int(status), phrase): _line(status, phrase)
+    for status in http.HTTPStatus
+    for phrase in ("", standard_phrase(status))
+}
+
+
+def status_line(status: int, phrase: str) -> bytes:
+    """First line of an answer, with its line end. Control characters in the phrase become blanks."""
+    return _LINES.get((status, phrase)) or _line(status, phrase)
+
+
+class Wire(Protocol):
+    """What an exchange needs of the connection it came in on."""
+
     peer: str
-    """``/127.0.0.1:57272``, or ``127.0.0.1`` for unix sockets, as the access log spells it."""
-    on_gone: Callable[[], None] | None
-    """Called once if the client disconnects before the answer is complete. The app sets it."""
+    sent: int
+    """Bytes handed to the transport so far."""
+    draining: bool
+    """The listener is closing: no request may follow this one."""
 
-    def respond(self, status: int, phrase: str, headers: bytes, body: bytes, *, close: bool) -> None:
-        """The whole answer. ``headers`` is a ready block of ``name: value\\r\\n`` lines without
-        content-length and connection, which the protocol adds last, in this order. ``close``
-        ends the connection afterwards. Statuses 204 and 304, and HEAD, lose their body."""
+    def answered(self, *, close: bool) -> None:
+        """The current exchange is complete."""
+
+    def drained(self) -> Awaitable[None]:
+        """Completes when the client has read enough, or has gone."""
+
+    @property
+    def writable(self) -> bool:
+        """The client keeps up with what it is sent."""
+
+
+class Exchange:
+    """What an application may use of one request."""
+
+    __slots__ = (
+        "_bodyless",
+        "_chunked",
+        "_close",
+        "_started",
+        "_transport",
+        "_wire",
+        "answered",
+        "body",
+        "body_size",
+        "gone",
+        "head",
+        "headers",
+        "http_version",
+        "method",
+        "on_gone",
+        "peer",
+        "received",
+        "target",
+    )
+
+    def __init__(  # noqa: PLR0917 - keyword arguments cost time, and there is one caller
+        self,
+        wire: Wire,
+        transport: asyncio.Transport,
+        head: Head,
+        body: list[bytes],
+        body_size: int,
+        received: float,
+    ) -> None:
+        self._wire = wire
+        self._transport = transport
+        self.head = head
+        """Shared by requests with the same bytes; ``head.memo`` is the application's to use."""
+        self.method: bytes = head.method
+        self.target: bytes = head.target
+        """Path and query as the client sent them, undecoded."""
+        self.http_version: str = head.http_version
+        """``1.0`` or ``1.1``."""
+        self.headers: Headers = head.headers
+        """In the client's order and case. Shared like ``head``: not to be changed."""
+        self.body = body
+        """Received pieces, not joined; empty list for no body."""
+        self.body_size = body_size
+        self.received = received
+        """``time.monotonic`` when the first byte of the request was read."""
+        self.peer: str = wire.peer
+        """``/127.0.0.1:57272``, or ``127.0.0.1`` for unix sockets, as the access log spells it."""
+        self.on_gone: Callable[[], None] | None = None
+        """Called once if the client disconnects before the answer is complete. The app sets it."""
+        self.gone = False
+        """The client has disconnected: whatever is sent to it now is dropped."""
+        self.answered = False
+        """The answer is complete."""
+        self._started = False
+
+    def respond(
+        self, status: int, phrase: str, headers: bytes, body: bytes, *, close: bool
+    ) -> None:
+        r"""Send the whole answer.
+
+        ``headers`` is a ready block of ``name: value\r\n`` lines without content-length and
+        connection, which are added last, in this order. ``close`` ends the connection afterwards.
+        Statuses 204 and 304, and HEAD, lose their body.
+
+        Raises RuntimeError if an answer was begun already. A client that has gone gets nothing.
+        """
+        if self.answered or self._started:
+            if self.gone:
+                return
+            raise RuntimeError("this request has an answer already")
+        self.answered = True
+        wire = self._wire
+        head = self.head
+        close = close or not head.keep_alive or wire.draining
+        ending = b"connection: close\r\n\r\n" if close else b"connection: keep-alive\r\n\r\n"
+        line = _LINES.get((status, phrase)) or _line(status, phrase)
+        if status in _EMPTY:
+            answer = b"%b%b%b" % (line, headers, ending)
+        elif head.method == b"HEAD":
+            answer = b"%b%bcontent-length: %d\r\n%b" % (line, headers, len(body), ending)
+        elif len(body) < _LARGE:
+            answer = b"%b%bcontent-length: %d\r\n%b%b" % (line, headers, len(body), ending, body)
+        else:
+            answer = b"%b%bcontent-length: %d\r\n%b" % (line, headers, len(body), ending)
+            self._transport.writelines((answer, body))
+            wire.sent += len(answer) + len(body)
+            wire.answered(close=close)
+            return
+        self._transport.write(answer)
+        wire.sent += len(answer)
+        wire.answered(close=close)
 
     def start(self, status: int, phrase: str, headers: bytes, *, close: bool) -> None:
-        """Begin a streamed answer: chunked for HTTP/1.1; for HTTP/1.0 until the connection closes."""
+        """Begin a streamed answer: chunked for HTTP/1.1; for HTTP/1.0 until the connection closes.
+
+        Raises RuntimeError if an answer was begun already.
+        """
+        if self.answered or self._started:
+            if self.gone:
+                return
+            raise RuntimeError("this request has an answer already")
+        self._started = True
+        self._bodyless = status in _EMPTY or self.method == b"HEAD"
+        self._chunked = self.http_version == "1.1"
+        self._close = close or not self._chunked or not self.head.keep_alive or self._wire.draining
+        coding = (
+            b"transfer-encoding: chunked\r\n" if self._chunked and status not in _EMPTY else b""
+        )
+        ending = b"connection: close\r\n\r\n" if self._close else b"connection: keep-alive\r\n\r\n"
+        self._send(b"%b%b%b%b" % (status_line(status, phrase), headers, coding, ending))
 
     def write(self, piece: bytes) -> bool:
         """Send one piece as one chunk. False when the client reads too slowly: see ``drained``."""
+        if self.gone or self._bodyless or not piece:
+            return True
+        if not self._chunked:
+            self._send(piece)
+        elif len(piece) < _LARGE:
+            self._send(b"%x\r\n%b\r\n" % (len(piece), piece))
+        else:
+            self._transport.writelines((b"%x\r\n" % len(piece), piece, b"\r\n"))
+            self._wire.sent += len(piece) + len(b"%x\r\n\r\n" % len(piece))
+        return self._wire.writable
 
     def drained(self) -> Awaitable[None]:
-        """Completes when the client has read enough for the next ``write``."""
+        """Completes when the client has read enough for the next ``write``, or has gone."""
+        return self._wire.drained()
 
     def end(self) -> None:
         """The streamed answer is complete."""
+        if self.answered:
+            return
+        self.answered = True
+        if self._chunked and not self._bodyless:
+            self._send(b"0\r\n\r\n")
+        self._wire.answered(close=self._close)
 
     def abort(self) -> None:
-        """Break the connection without the terminating chunk."""
+        """Break the connection without the terminating chunk.
 
-    @property
-    def gone(self) -> bool:
-        """The client has disconnected."""
+        What was written is still sent, unless its end could be taken for the end of the answer.
+        """
+        if self.answered:
+            return
+        self.answered = True
+        if not self._started or not self._chunked:
+            self._transport.abort()
+        self._wire.answered(close=True)
+
+    def lose(self) -> None:
+        """Called by the connection when the client has disconnected."""
+        if self.answered:
+            return
+        self.answered = self.gone = True
+        if self.on_gone is not None:
+            self.on_gone()
+
+    def _send(self, data: bytes) -> None:
+        self._transport.write(data)
+        self._wire.sent += len(data)
 
 
-Application = "Callable[[Exchange], None]"
+_EMPTY = frozenset((204, 304))

@@ -1,0 +1,189 @@
+"""The head of a request: request line and header fields, checked and split.
+
+``http.reading`` calls ``parse`` with the bytes up to and including the empty line. The field
+grammar is checked by llhttp (through httptools); what llhttp leaves open and framing depends on is
+decided here: one blank between words, versions, Host, the body's length, keep-alive.
+Nothing here knows a socket, a model or an endpoint.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+
+if TYPE_CHECKING:
+    from flambeau.http.limits import Limits
+
+Headers = list[tuple[bytes, bytes]]
+
+INVALID = "Invalid HTTP message."
+CHUNKED = -1
+"""``Head.length`` of a body whose end is found by reading it."""
+
+SILENT = 0
+"""``BadMessage.status`` when the request has its answer already: only the connection ends."""
+
+_METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VERSION = re.compile(rb"HTTP/\d\.\d")
+_SERVED = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
+_MAX_LENGTH_DIGITS = 18
+
+
+class BadMessage(Exception):  # noqa: N818 - named like the errors of flambeau.errors
+    """The bytes are no request that can be served; the connection ends after ``status``.
+
+    The message is meant for the client; ``reason`` says more, for the log.
+    """
+
+    def __init__(self, reason: str, status: int = 400, message: str = INVALID) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.status = status
+
+
+@dataclass(slots=True, eq=False)
+class Head:
+    """One parsed head. Requests with the same bytes may share it: treat it as read-only.
+
+    ``memo`` is free for the application, to keep what it worked out of this head (a route, decoded
+    headers) for the next request with the same bytes. It must depend on nothing but the head.
+    """
+
+    method: bytes
+    target: bytes
+    http_version: str
+    headers: Headers
+    length: int
+    """Bytes of the body, 0 for none, ``CHUNKED`` if the body tells its end itself."""
+    keep_alive: bool
+    """The connection may serve another request afterwards."""
+    brief: bool
+    """An HTTP/1.0 client that did not ask to keep the connection: it may wait for its end."""
+    expects: bytes
+    """Value of Expect, lower case; empty for none."""
+    memo: object = None
+
+
+class _Fields:
+    """What llhttp reports of one head. Hooks that are not needed are None: httptools skips them."""
+
+    on_url = on_body = on_message_begin = on_message_complete = None
+    on_chunk_header = on_chunk_complete = None
+
+    __slots__ = ("complete", "framing", "headers")
+
+    def __init__(self) -> None:
+        self.headers: Headers = []
+        self.framing: dict[bytes, list[bytes]] = {}
+        self.complete = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        value = value.rstrip(b" \t")
+        self.headers.append((name, value))
+        key = name.lower()
+        if key in _FRAMING:
+            self.framing.setdefault(key, []).append(value)
+
+    def on_headers_complete(self) -> None:
+        self.complete = True
+
+
+_FRAMING = frozenset((b"host", b"content-length", b"transfer-encoding", b"connection", b"expect"))
+
+
+def parse(raw: bytes, limits: Limits) -> Head:
+    """The head in ``raw``, which starts with the method and ends with the empty line.
+
+    Raises BadMessage for anything that is not strictly HTTP/1.0 or HTTP/1.1, or over the limits.
+    """
+    end = raw.index(b"\r\n")
+    _check_size(raw, end, limits)
+    method, target, version = _request_line(raw[:end])
+    fields = _fields(b"GET " + raw[len(method) + 1 :])
+    framing = fields.framing
+    if version == "1.1" and len(framing.get(b"host", ())) != 1:
+        raise BadMessage(
+            "no Host, or several", message=f"{INVALID[:-1]}: one Host header is needed."
+        )
+    keep_alive, brief = _persistence(version, framing.get(b"connection", []))
+    return Head(
+        method=method,
+        target=target,
+        http_version=version,
+        headers=fields.headers,
+        length=_body_length(version, framing),
+        keep_alive=keep_alive,
+        brief=brief,
+        expects=b",".join(framing.get(b"expect", ())).lower() if version == "1.1" else b"",
+    )
+
+
+def _check_size(raw: bytes, end: int, limits: Limits) -> None:
+    if end > limits.request_line:
+        raise BadMessage(f"request line of {end} bytes")
+    ends = raw.count(b"\r\n")
+    if raw.count(b"\n") != ends or raw.count(b"\r") != ends:
+        raise BadMessage("line end other than CR LF")
+    fields = len(raw) - end - 2 * ends
+    if fields > limits.header_bytes:
+        raise BadMessage(f"header lines of {fields} bytes")
+
+
+def _request_line(line: bytes) -> tuple[bytes, bytes, str]:
+    words = line.split(b" ")
+    if len(words) != 3:  # noqa: PLR2004 - method, target, version
+        raise BadMessage("request line is not three words")
+    method, target, version = words
+    served = _SERVED.get(version)
+    if served is None:
+        if method != b"PRI" and _VERSION.fullmatch(version):
+            raise BadMessage(
+                "other version", 505, "Only HTTP/1.0 and HTTP/1.1 are served on this port."
+            )
+        raise BadMessage("no HTTP version")
+    if not target or not _METHOD.fullmatch(method):
+        raise BadMessage("method or target is malformed")
+    return method, target, served
+
+
+def _fields(raw: bytes) -> _Fields:
+    """Header fields as llhttp reads them. ``raw`` says GET, since llhttp knows only some methods."""
+    fields = _Fields()
+    try:
+        HttpRequestParser(fields).feed_data(raw)
+    except HttpParserUpgrade:
+        pass  # another protocol is offered, and not taken
+    except HttpParserError as error:
+        raise BadMessage(str(error)) from None
+    if not fields.complete:
+        raise BadMessage("the head has no end")
+    return fields
+
+
+def _body_length(version: str, framing: dict[bytes, list[bytes]]) -> int:
+    lengths = framing.get(b"content-length", [])
+    codings = framing.get(b"transfer-encoding", [])
+    if codings:
+        if lengths or version == "1.0" or [coding.lower() for coding in codings] != [b"chunked"]:
+            raise BadMessage("transfer coding other than chunked, or beside a length")
+        return CHUNKED
+    if not lengths:
+        return 0
+    if len(lengths) > 1 or not lengths[0].isdigit() or len(lengths[0]) > _MAX_LENGTH_DIGITS:
+        raise BadMessage("content-length is no single number")
+    return int(lengths[0])
+
+
+def _persistence(version: str, values: list[bytes]) -> tuple[bool, bool]:
+    """Whether the connection lives on, and whether only briefly.
+
+    TorchServe tells HTTP/1.0 clients ``connection: keep-alive`` even when they did not ask for it.
+    Clients that then wait for the end of the connection are served by ending it soon.
+    """
+    words = {word.strip().lower() for value in values for word in value.split(b",")}
+    if b"close" in words:
+        return False, False
+    return True, version == "1.0" and b"keep-alive" not in words

@@ -1,0 +1,222 @@
+"""Bytes in, whole requests out.
+
+No I/O: ``http.protocol`` feeds what it read and sends what ``interim`` asks for, and tests feed it
+whatever they like.
+
+A body is kept as the pieces that came, never joined (tiny ones are gathered). A request whose
+body is refused is answered through ``interim``; its body is read and dropped, so that the next
+request on the connection is found where it starts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flambeau.http.chunked import Chunks
+from flambeau.http.head import CHUNKED, SILENT, BadMessage, Head, parse
+
+if TYPE_CHECKING:
+    from flambeau.http.limits import Limits
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+TOO_LARGE = b"HTTP/1.1 413 Request Entity Too Large\r\ncontent-length: 0\r\n\r\n"
+EXPECTATION_FAILED = b"HTTP/1.1 417 Expectation Failed\r\ncontent-length: 0\r\n\r\n"
+
+_END = b"\r\n\r\n"
+_CR = 0x0D
+_FIRST_BYTE, _LAST_BYTE = 0x21, 0x7E
+_GATHER_FROM = 64
+_TINY = 4096
+_MEMORY = 256
+_MEMORABLE = 2048
+
+
+class Heads:
+    """Heads seen lately, by their bytes: a client sends the same one again and again.
+
+    Shared by all connections of a listener. A hit saves the parsing, and what the application
+    noted in ``Head.memo``.
+    """
+
+    __slots__ = ("_limits", "known")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.known: dict[bytes, Head] = {}
+
+    def parsed(self, raw: bytes) -> Head:
+        """The head in ``raw``, remembered if it is of modest size. Raises BadMessage."""
+        head = parse(raw, self._limits)
+        if len(raw) <= _MEMORABLE:
+            if len(self.known) >= _MEMORY:
+                self.known.clear()
+            self.known[raw] = head
+        return head
+
+
+class RequestReader:
+    """The reading side of one connection."""
+
+    __slots__ = (
+        "_chunks",
+        "_head",
+        "_heads",
+        "_held",
+        "_limits",
+        "_missing",
+        "_refused",
+        "body",
+        "body_size",
+        "interim",
+    )
+
+    def __init__(self, limits: Limits, heads: Heads) -> None:
+        self._limits = limits
+        self._heads = heads
+        self._held = b""
+        """Bytes of the next request: the start of a head, or all that came too early."""
+        self._head: Head | None = None
+        """Of the request whose body is being read."""
+        self._chunks: Chunks | None = None
+        self._missing = 0
+        self._refused = False
+        self.body: list[bytes] = []
+        self.body_size = 0
+        self.interim = b""
+        """What the client must be told at once; the owner sends it and empties it."""
+
+    @property
+    def held(self) -> int:
+        """Bytes kept that belong to no complete request yet."""
+        return len(self._held)
+
+    @property
+    def refused(self) -> bool:
+        """The body being read has been refused, and its request answered, already."""
+        return self._refused and self._head is not None
+
+    @property
+    def begun(self) -> bool:
+        """Bytes of an incomplete request have come."""
+        return bool(self._held) or self._head is not None
+
+    @property
+    def in_body(self) -> bool:
+        """A head is complete and its body is not."""
+        return self._head is not None
+
+    def hold(self, data: bytes) -> None:
+        """Keep ``data`` for later: an earlier request is still being answered."""
+        self._held += data
+
+    def feed(self, data: bytes) -> Head | None:
+        """Head of the next complete request, with ``body`` and ``body_size`` set; or None.
+
+        None means that more bytes are needed. After a head, call again with ``b""`` for what
+        was held. Raises BadMessage; the reader is of no use afterwards.
+        """
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        while True:
+            if self._head is None:
+                end = data.find(_END) + 4
+                if end <= 4 or data[0] == _CR:  # noqa: PLR2004 - no end yet, or blank lines in front
+                    more = self._from_first_line(data)
+                    if more is None:
+                        return None
+                    data = more
+                    continue
+                raw = data[:end]
+                head = self._heads.known.get(raw) or self._heads.parsed(raw)
+                size = head.length
+                if size == len(data) - end and not head.expects and size <= self._limits.body:
+                    # By far the most common case: the bytes are exactly one request.
+                    self.body = [data[end:]] if size else []
+                    self.body_size = size
+                    return head
+                self._begin_body(head)
+                data = data[end:]
+            data = self._read_body(data)
+            if self._missing or (self._chunks and not self._chunks.complete):
+                return None
+            done, self._head, self._chunks = self._head, None, None
+            if not self._refused:
+                self._held = data
+                return done
+
+    def _from_first_line(self, data: bytes) -> bytes | None:
+        """``data`` without blank lines in front; None after holding a head that has no end yet.
+
+        Raises BadMessage when the head can no longer become a good one.
+        """
+        start = 0
+        while data.startswith(b"\r\n", start):
+            start += 2
+        data = data[start:]
+        if data and not _FIRST_BYTE <= data[0] <= _LAST_BYTE and data != b"\r":
+            raise BadMessage("not HTTP")
+        if _END in data:
+            return data
+        line = data.find(b"\r\n")
+        if (len(data) - 1 if line < 0 else line) > self._limits.request_line:
+            raise BadMessage("request line too long")
+        if line >= 0:
+            fields = len(data) - line - 2 * data.count(b"\r\n")
+            if fields - 1 > self._limits.header_bytes:  # its last byte may be half a line end
+                raise BadMessage("header lines too long")
+        self._held = data
+        return None
+
+    def _begin_body(self, head: Head) -> None:
+        """Decide on a body that is not all there: wanted, or refused and dropped.
+
+        Raises BadMessage for one that is too large even to be dropped.
+        """
+        limits = self._limits
+        self._head = head
+        self._chunks = Chunks() if head.length == CHUNKED else None
+        self._missing = max(head.length, 0)
+        self._refused = False
+        self.body = []
+        self.body_size = 0
+        if head.length > limits.discard and head.length > limits.body:
+            raise BadMessage("the body is too large to be dropped", 413, "")
+        if head.expects and head.expects != b"100-continue":
+            self._refuse(EXPECTATION_FAILED)
+        elif head.length > limits.body:
+            self._refuse(TOO_LARGE)
+        elif head.expects and head.length:
+            self.interim += CONTINUE
+
+    def _refuse(self, answer: bytes) -> None:
+        self._refused = True
+        self.interim += answer
+        self.body = []
+
+    def _read_body(self, data: bytes) -> bytes:
+        """Take what belongs to the body; the rest is returned. Raises BadMessage."""
+        if self._chunks is not None:
+            pieces: list[bytes] = []
+            rest = self._chunks.feed(data, pieces)
+            self.body_size += sum(map(len, pieces))
+            if self.body_size > self._limits.body and not self._refused:
+                self._refuse(TOO_LARGE)
+            if self._refused and self.body_size > self._limits.discard:
+                raise BadMessage("the body is too large to be dropped", SILENT)
+            if pieces and not self._refused:
+                self._keep(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            return rest
+        piece = data[: self._missing] if len(data) > self._missing else data
+        self._missing -= len(piece)
+        self.body_size += len(piece)
+        if piece and not self._refused:
+            self._keep(piece)
+        return data[len(piece) :]
+
+    def _keep(self, piece: bytes) -> None:
+        """Add a piece; many tiny ones become one, so that memory stays near the body's size."""
+        body = self.body
+        body.append(piece)
+        if len(body) >= _GATHER_FROM and self.body_size < len(body) * _TINY:
+            body[:] = [b"".join(body)]
