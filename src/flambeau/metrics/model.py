@@ -26,13 +26,20 @@ REASONS = ("queue_full", "no_worker", "loading", "workers_failing", "deadline", 
 class MetricPoint(Protocol):
     """One value a handler recorded: what this module needs of the worker's message."""
 
-    name: str
-    value: float
-    unit: str
-    kind: str
-    dimensions: list[tuple[str, str]]
-    request_ids: str
-    timestamp: int
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def value(self) -> float: ...  # noqa: D102
+    @property
+    def unit(self) -> str: ...  # noqa: D102
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+    @property
+    def dimensions(self) -> list[tuple[str, str]]: ...  # noqa: D102
+    @property
+    def request_ids(self) -> str: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102
 
 
 class Series(NamedTuple):
