@@ -17,6 +17,9 @@ from flambeau.config.rolling import MEGABYTE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+OFF = logging.CRITICAL + 10
+"""A level that nothing reaches."""
+
 
 class Stream(StrEnum):
     """The logs, by their logger names in the original."""
@@ -30,9 +33,9 @@ class Stream(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FilePlan:
-    """Where one log goes and how large it gets. ``level`` OFF is above CRITICAL."""
+    """Where one log goes and how large it gets. ``path`` None: into no file."""
 
-    path: Path
+    path: Path | None
     level: int = logging.INFO
     max_bytes: int = 100 * MEGABYTE
     keep: int = 5

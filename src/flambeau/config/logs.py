@@ -45,14 +45,19 @@ class _Outlet:
         self._logs = logs
         plan = logs.plan.files[stream]
         self.on = plan.level <= logging.INFO
-        self.file = RollingFile(plan.path, plan.max_bytes, plan.keep)
+        self._file = RollingFile(plan.path, plan.max_bytes, plan.keep) if plan.path else None
         self.copied = stream in logs.plan.copied
 
     def write(self, text: str, copies: str = "") -> None:
         """Send finished lines out; ``copies`` are the same lines in the server log's form."""
-        self._logs.files.put(self.file, text)
+        self.append(text)
         if self.copied:
             self._logs.copy(copies or text)
+
+    def append(self, text: str) -> None:
+        """Send finished lines to the file only."""
+        if self._file is not None:
+            self._logs.files.put(self._file, text)
 
 
 class AccessLog:
@@ -203,7 +208,7 @@ class _ServerLog(logging.Handler):
         except Exception:  # noqa: BLE001 - a log call with wrong arguments must not raise
             self.handleError(record)
             return
-        self._logs.files.put(self._outlet.file, text)
+        self._outlet.append(text)
         if record.levelno >= self._logs.plan.console_level:
             self._logs.print(text)
 
@@ -239,7 +244,7 @@ class Logs:
         self._lost = 0
         outlets = {stream: _Outlet(stream, self) for stream in Stream}
         self._server = _ServerLog(self, outlets[Stream.SERVER])
-        self._server_file = outlets[Stream.SERVER].file
+        self._server_outlet = outlets[Stream.SERVER]
         self.access = AccessLog(outlets[Stream.ACCESS])
         self.model = ModelLog(outlets[Stream.MODEL], plan.files[Stream.MODEL].level)
         self.server_metrics = MetricLog(outlets[Stream.SERVER_METRICS])
@@ -268,7 +273,7 @@ class Logs:
 
     def copy(self, text: str) -> None:
         """Lines of another log, for the server's log and the console."""
-        self.files.put(self._server_file, text)
+        self._server_outlet.append(text)
         if self.plan.console_level <= logging.INFO:
             self.print(text)
 
