@@ -32,7 +32,7 @@ from flambeau.errors import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from flambeau.archive.store import ModelFiles, ModelStore
+    from flambeau.archive.store import ModelFiles, ModelStore, StartupEntry
     from flambeau.control.requests import (
         DescribeModel,
         ListModels,
@@ -134,10 +134,13 @@ class ControlPlane:
 
     # -- changes
 
-    async def register(self, request: RegisterModel, *, at_startup: bool = False) -> Outcome:
+    async def register(
+        self, request: RegisterModel, *, at_startup: bool = False, default_name: str = ""
+    ) -> Outcome:
         """Fetch, unpack and register one version, and start its workers.
 
-        A failure at any step undoes the earlier ones: nothing stays behind.
+        A failure at any step undoes the earlier ones: nothing stays behind. ``default_name`` is
+        for archives that do not name their model.
         """
         if not (self.model_api_enabled or at_startup):
             raise MethodNotAllowed
@@ -148,7 +151,9 @@ class ControlPlane:
         async with AsyncExitStack() as undo:
             files = await self._fetch(request, trusted=at_startup)
             undo.push_async_callback(self._discard, files)
-            spec = settle(request, files, self._defaults, at_startup=at_startup)
+            spec = settle(
+                request, files, self._defaults, at_startup=at_startup, default_name=default_name
+            )
             async with self._turn(spec.name):
                 version = await self._add(spec, files)
                 undo.pop_all()
@@ -205,16 +210,28 @@ class ControlPlane:
         self._registry.set_default(name, version)
         return _done(f'Default version successfully updated for model "{name}" to "{version}"')
 
-    async def load_at_startup(self, name: str | None, url: str) -> bool:
+    def startup_entries(self, load_models: str) -> list[StartupEntry]:
+        """The models that the setting ``load_models`` names."""
+        return self._store.startup_entries(load_models)
+
+    async def load_at_startup(self, entry: StartupEntry) -> bool:
         """Register one start-up model; a failure is logged and the others go on."""
+        request = RegisterModel(url=entry.url, model_name=entry.name, synchronous=False)
         try:
-            await self.register(
-                RegisterModel(url=url, model_name=name, synchronous=False), at_startup=True
-            )
+            await self.register(request, at_startup=True, default_name=entry.default_name)
         except FlambeauError as error:
-            logger.warning("Failed to load model: %s: %s", url, error.message)
+            logger.warning("Failed to load model: %s: %s", entry.url, error.message)
             return False
         return True
+
+    def worker_pids(self) -> list[int]:
+        """Process ids of all running workers."""
+        return [
+            slot.worker.pid
+            for version in self._registry
+            for slot in version.slots
+            if slot.worker is not None
+        ]
 
     async def stop(self, limit: float) -> None:
         """Let everything accepted be answered, for at most ``limit`` seconds, then end all."""

@@ -85,14 +85,19 @@ class ModelSpec:
 
 
 def settle(
-    request: RegisterModel, files: ModelFiles, defaults: Defaults, *, at_startup: bool = False
+    request: RegisterModel,
+    files: ModelFiles,
+    defaults: Defaults,
+    *,
+    at_startup: bool = False,
+    default_name: str = "",
 ) -> ModelSpec:
     """The spec of the version ``request`` asks for.
 
     Raises InvalidModel when no name can be found, BadRequest for values that make no sense.
     """
     manifest, config = files.manifest, files.config
-    name = given(request.model_name) or manifest.model.model_name
+    name = given(request.model_name) or manifest.model.model_name or default_name
     if not name:
         raise InvalidModel("Model name is not defined.")
     version = manifest.model.model_version or "1.0"

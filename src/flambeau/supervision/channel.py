@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from flambeau.errors import WorkerDied
 from flambeau.transport.frames import HEADER_SIZE, ProtocolError, decode, frame, head, sizes
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from flambeau.transport.messages import Message
 
 logger = logging.getLogger("flambeau.supervision")
-
-OnReplies = "Callable[[Replies, list[bytes]], None]"
 
 
 class Channel(asyncio.Protocol):
@@ -88,8 +86,8 @@ class Channel(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is ours."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are no subclasses of asyncio's, so this is a cast, not a check.
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The worker's end is closed, or ours."""

@@ -20,6 +20,7 @@ import socket
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 from flambeau.worker.life import die_with, own_signals
 from flambeau.worker.loop import run
@@ -85,6 +86,7 @@ def _serve(control: socket.socket) -> int:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     while True:
+        readable: list[Any]
         readable, _, _ = select.select([control, wake_read], [], [])
         if wake_read in readable:
             with contextlib.suppress(BlockingIOError):

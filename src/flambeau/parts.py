@@ -1,0 +1,253 @@
+"""Settings into the parts the server is built of, one function a part.
+
+Called by ``server`` only. Each function hands out the few values its part needs: nothing below
+ever sees the whole table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flambeau.archive.allowed_urls import AllowedUrls
+from flambeau.archive.download import DownloadLimits
+from flambeau.archive.members import ArchiveLimits
+from flambeau.archive.store import ModelStore
+from flambeau.config.log_plan import default_plan
+from flambeau.config.logs import Logs
+from flambeau.config.values import Batching, LogFormat
+from flambeau.control.devices import SharedRound, listed, usable
+from flambeau.control.model import Workshop
+from flambeau.control.spec import Defaults, VersionDefaults
+from flambeau.http.limits import Limits
+from flambeau.jobs.feed import Prefetch
+from flambeau.metrics.definitions import read_definitions
+from flambeau.metrics.registry import Metrics, Mode
+from flambeau.rest.route import Api
+from flambeau.security.gate import Gate
+from flambeau.security.grants import read_grants
+from flambeau.security.tls import context_of, read_pair
+from flambeau.security.tokens import Tokens
+from flambeau.supervision.environment import EnvironmentRule
+from flambeau.supervision.process import SpawnLauncher
+from flambeau.supervision.templates import ForkLauncher
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from flambeau.config.options import Options
+    from flambeau.supervision.launcher import Launcher
+
+TEMP_PREFIX = "flambeau-"
+FLUSH_TIMEOUT = 5.0
+"""Seconds the last answers may take to reach their clients once all work is done."""
+KEY_FILE = "key_file.json"
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """The loop of uvloop where it is installed, else asyncio's: about a fifth slower."""
+    try:
+        import uvloop  # noqa: PLC0415 - not there on every platform
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def logs(options: Options) -> Logs:
+    """The log files and the console."""
+    plan = default_plan(options.log_location, options.metrics_location)
+    if options.log_format is LogFormat.JSON:
+        plan = replace(plan, json=True)
+    return Logs(plan)
+
+
+def gate(options: Options) -> Gate:
+    """The check in front of every operation, with the keys that open it.
+
+    Raises KeyFileError when the key file cannot be written, GrantsError for a broken tokens_file.
+    """
+    if options.disable_token_authorization:
+        return Gate.off()
+    grants = read_grants(options.tokens_file, os.environ)
+    return Gate(Tokens(Path.cwd() / KEY_FILE, options.token_expiration_min, grants))
+
+
+def metrics(options: Options, logs: Logs) -> Metrics:
+    """Where every count and time is kept."""
+    return Metrics(
+        read_definitions(options.metrics_config),
+        mode=Mode(options.metrics_mode.value),
+        auto_detect=options.model_metrics_auto_detect,
+        server_sink=logs.server_metrics.write,
+        model_sink=logs.model_metrics.write,
+    )
+
+
+def model_store(options: Options, temp: Path) -> ModelStore:
+    """The folder of archives and the doors into it."""
+    return ModelStore(
+        options.model_store or Path.cwd(),
+        temp,
+        AllowedUrls.parse(options.allowed_urls),
+        ArchiveLimits(members=options.max_archive_members, total_bytes=options.max_unpacked_size),
+        DownloadLimits(most_bytes=options.max_archive_size, read_seconds=options.download_timeout),
+    )
+
+
+def environment_rule(options: Options) -> EnvironmentRule:
+    """Which variables workers see."""
+    return EnvironmentRule(options.blacklist_env_vars)
+
+
+def launcher(
+    options: Options, rule: EnvironmentRule, sink: Callable[[str, str, str], None]
+) -> Launcher:
+    """What starts workers."""
+    return ForkLauncher(rule, sink) if options.worker_preload else SpawnLauncher(rule, sink)
+
+
+def workshop(
+    options: Options, launcher: Launcher, rule: EnvironmentRule, worker_ids: Callable[[], int]
+) -> Workshop:
+    """What every version needs to run workers."""
+    return Workshop(
+        launcher=launcher,
+        rule=rule,
+        devices=SharedRound(devices(options)),
+        worker_ids=worker_ids,
+        prefetch=Prefetch(seconds=options.prefetch_ms / 1000, most=options.max_prefetch),
+        strict_batching=options.batching is Batching.STRICT,
+        envelope=options.service_envelope or "",
+        decode_input_request=options.decode_input_request,
+        limit_max_image_pixels=options.limit_max_image_pixels,
+        max_response_size=options.max_response_size,
+        metrics_config=str(options.metrics_config or ""),
+        sequence_headers=(
+            options.ts_header_key_sequence_id,
+            options.ts_header_key_sequence_start,
+            options.ts_header_key_sequence_end,
+        ),
+        worker_environment={
+            "TS_DECODE_INPUT_REQUEST": str(options.decode_input_request).lower(),
+            "TS_IPEX_ENABLE": str(options.ipex_enable).lower(),
+            "TS_IPEX_GPU_ENABLE": str(options.ipex_gpu_enable).lower(),
+        },
+    )
+
+
+def devices(options: Options) -> int:
+    """Accelerators to use."""
+    found = listed()
+    return usable(_detected() if found is None else found, options.number_of_gpu)
+
+
+def _detected() -> int:
+    """Accelerators of this machine, by what the NVIDIA driver shows."""
+    with contextlib.suppress(OSError):
+        return sum(1 for _ in Path("/proc/driver/nvidia/gpus").iterdir())
+    return 0
+
+
+def defaults(options: Options) -> Defaults:
+    """What holds where neither call nor archive says anything."""
+    return Defaults(
+        workers=options.default_workers_per_model,
+        startup_workers=options.default_workers_per_model
+        or devices(options)
+        or os.cpu_count()
+        or 1,
+        queue_size=options.job_queue_size,
+        response_timeout=options.default_response_timeout,
+        startup_timeout=options.default_startup_timeout,
+        handler=options.default_service_handler or "",
+        versions={
+            name: {
+                version: VersionDefaults(
+                    min_workers=known.min_workers,
+                    max_workers=known.max_workers,
+                    batch_size=known.batch_size,
+                    max_batch_delay=known.max_batch_delay,
+                    response_timeout=known.response_timeout,
+                    startup_timeout=known.startup_timeout,
+                    runtime=known.runtime_type,
+                )
+                for version, known in versions.items()
+            }
+            for name, versions in options.models.items()
+        },
+    )
+
+
+def addresses(options: Options) -> dict[str, list[Api]]:
+    """Each address once, with the APIs it serves."""
+    wanted = [
+        (options.inference_address, Api.INFERENCE),
+        (options.management_address, Api.MANAGEMENT),
+    ]
+    if options.enable_metrics_api:
+        wanted.append((options.metrics_address, Api.METRICS))
+    found: dict[str, list[Api]] = {}
+    for address, api in wanted:
+        found.setdefault(address, []).append(api)
+    return found
+
+
+def limits(options: Options) -> Limits:
+    """Bounds that every listener holds its clients to."""
+    return Limits(
+        body=options.max_request_size,
+        connections=options.max_connections,
+        header_timeout=options.header_timeout,
+        body_timeout=options.body_timeout,
+        idle_timeout=options.idle_timeout,
+    )
+
+
+def tls(options: Options) -> ssl.SSLContext:
+    """The certificate of https addresses.
+
+    Raises TlsError, naming the setting and the remedy.
+    """
+    return context_of(
+        read_pair(
+            certificate_file=options.certificate_file,
+            private_key_file=options.private_key_file,
+            keystore=options.keystore,
+            keystore_pass=options.keystore_pass,
+            keystore_type=options.keystore_type,
+        )
+    )
+
+
+def cors(options: Options) -> list[tuple[str, str]]:
+    """The Access-Control headers of the settings, in order."""
+    pairs = (
+        ("Access-Control-Allow-Origin", options.cors_allowed_origin),
+        ("Access-Control-Allow-Methods", options.cors_allowed_methods),
+        ("Access-Control-Allow-Headers", options.cors_allowed_headers),
+    )
+    return [(name, value) for name, value in pairs if value]
+
+
+def sweep_temp(folder: Path) -> None:
+    """Remove what servers that were killed have left in ``folder``."""
+    for path in folder.glob(f"{TEMP_PREFIX}[0-9]*-*"):
+        pid = path.name.removeprefix(TEMP_PREFIX).partition("-")[0]
+        if pid.isdigit() and not _alive(int(pid)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

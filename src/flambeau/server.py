@@ -1,0 +1,249 @@
+"""Builds every part, starts them in order, stops them in reverse.
+
+``run`` is the server process, called by ``cli.run``. One exit stack holds what was started:
+stopping is the same list backwards - listeners first, so that nothing new arrives, then the
+accepted work, then the workers, then the logs. Reading this file is reading the architecture.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import itertools
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flambeau import __version__, parts
+from flambeau.config.options import TORCHSERVE_VERSION
+from flambeau.control.plane import ControlPlane
+from flambeau.http.listeners import Address, open_listener
+from flambeau.metrics.system import watch
+from flambeau.rest.app import RestApp
+from flambeau.rest.desk import Desk
+from flambeau.rest.endpoints import elsewhere, served
+from flambeau.rest.route import Api, Site, When
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from flambeau.config.logs import Logs
+    from flambeau.config.options import Options
+    from flambeau.http.listeners import Listener
+    from flambeau.metrics.registry import Metrics
+    from flambeau.security.gate import Gate
+
+logger = logging.getLogger("flambeau.server")
+
+STARTED = "Model server started."
+"""The line scripts and tests wait for on standard output."""
+LOG_INTERVAL = 0.05
+"""Seconds between two flushes of the logs."""
+
+
+METRICS_INTERVAL = 1.0
+"""Seconds between two looks at metric lines that are due."""
+
+
+class StartFailed(Exception):  # noqa: N818 - named after the situation
+    """The server cannot start; the message says why and what to do."""
+
+
+def run(options: Options, *, notices: Sequence[str] = ()) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code: 0 after a stop that was asked for."""
+    try:
+        with asyncio.Runner(loop_factory=parts.loop_factory()) as runner:
+            runner.run(Server(options, notices).run())
+    except (StartFailed, ValueError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+class Server:
+    """One server process."""
+
+    def __init__(self, options: Options, notices: Sequence[str] = ()) -> None:
+        self._options = options
+        self._notices = notices
+        self._stop = asyncio.Event()
+        self._listeners: list[Listener] = []
+
+    async def run(self) -> None:
+        """Start everything, say so, wait for a signal, stop everything."""
+        options = self._options
+        async with AsyncExitStack() as started:
+            logs = await self._start_logs(started)
+            self._say_what_runs()
+            temp = self._make_temp(started)
+            self._listen_to_signals(temp)
+            gate = parts.gate(options)
+            metrics = parts.metrics(options, logs)
+            self._own(started, _repeat(metrics.flush, METRICS_INTERVAL), "metrics flush")
+            plane = self._make_plane(started, temp, logs, metrics)
+            await self._load_models(plane)
+            started.push_async_callback(plane.stop, options.drain_timeout)
+            started.callback(self._close_listeners)
+            await self._open_listeners(started, plane, gate, metrics, logs)
+            self._start_readings(started, plane, metrics)
+            gc.collect()
+            gc.freeze()
+            sys.stdout.write(f"{STARTED}\n")
+            sys.stdout.flush()
+            await self._stop.wait()
+            logger.info("stopping: accepted requests get %g s", options.drain_timeout)
+
+    # -- the parts, in the order they are started
+
+    async def _start_logs(self, started: AsyncExitStack) -> Logs:
+        logs = parts.logs(self._options)
+        logs.install()
+        started.callback(logs.close)
+        self._own(started, _repeat(logs.flush, LOG_INTERVAL), "log flush")
+        return logs
+
+    def _say_what_runs(self) -> None:
+        options = self._options
+        logger.info("flambeau %s (TorchServe %s interface)", __version__, TORCHSERVE_VERSION)
+        for name in ("inference_address", "management_address", "metrics_address", "model_store"):
+            logger.info("%s: %s", name, getattr(options, name))
+        for notice in self._notices:
+            logger.warning("%s", notice)
+
+    def _make_temp(self, started: AsyncExitStack) -> Path:
+        folder = self._options.temp_dir or Path(tempfile.gettempdir())
+        parts.sweep_temp(folder)
+        temp = Path(tempfile.mkdtemp(prefix=f"{parts.TEMP_PREFIX}{os.getpid()}-", dir=folder))
+        started.callback(shutil.rmtree, temp, ignore_errors=True)
+        return temp
+
+    def _listen_to_signals(self, temp: Path) -> None:
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            if not self._stop.is_set():
+                self._stop.set()
+                return
+            shutil.rmtree(temp, ignore_errors=True)
+            os._exit(1)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+
+    def _make_plane(
+        self, started: AsyncExitStack, temp: Path, logs: Logs, metrics: Metrics
+    ) -> ControlPlane:
+        options = self._options
+        numbers = itertools.count(options.initial_worker_port)
+        rule = parts.environment_rule(options)
+        launcher = parts.launcher(options, rule, logs.model.write)
+        started.push_async_callback(launcher.close)
+        return ControlPlane(
+            parts.model_store(options, temp),
+            parts.workshop(options, launcher, rule, numbers.__next__),
+            metrics,
+            parts.defaults(options),
+            model_api=options.enable_model_api,
+            unregister_timeout=options.unregister_model_timeout,
+        )
+
+    async def _load_models(self, plane: ControlPlane) -> None:
+        """Unpack and register the start-up models; their workers load while we go on."""
+        options = self._options
+        if not options.load_models:
+            return
+        assert options.model_store is not None
+        for entry in plane.startup_entries(options.load_models):
+            if self._stop.is_set():
+                return
+            await plane.load_at_startup(entry)
+
+    async def _open_listeners(
+        self,
+        started: AsyncExitStack,
+        plane: ControlPlane,
+        gate: Gate,
+        metrics: Metrics,
+        logs: Logs,
+    ) -> None:
+        options = self._options
+        desk = Desk(logs.access, metrics, parts.cors(options))
+        conditions = [When.OPEN_INFERENCE] if options.ts_open_inference_protocol else []
+        if gate.tokens is not None:
+            conditions.append(When.TOKENS)
+        for text, apis in parts.addresses(options).items():
+            address = Address.parse(text)
+            site = Site(
+                plane=plane,
+                endpoints=served(apis, conditions),
+                apis=frozenset(apis),
+                gate=gate,
+                metrics=metrics,
+                server_version=TORCHSERVE_VERSION,
+                elsewhere=elsewhere(apis),
+                elsewhere_url=options.metrics_address if Api.METRICS not in apis else "",
+            )
+            app = RestApp(site, desk)
+            started.push_async_callback(app.close)
+            listener = await open_listener(
+                address,
+                app,
+                parts.limits(options),
+                parts.tls(options) if address.tls else None,
+                refuse=desk.refuse,
+            )
+            self._listeners.append(listener)
+            started.push_async_callback(self._finish, listener)
+            logger.info("%s API listens on %s", ", ".join(apis), text)
+
+    def _start_readings(
+        self, started: AsyncExitStack, plane: ControlPlane, metrics: Metrics
+    ) -> None:
+        options = self._options
+        if not options.disable_system_metrics:
+            work = watch(
+                metrics,
+                options.metric_time_interval,
+                options.system_metrics_cmd,
+                plane.worker_pids,
+            )
+            self._own(started, work, "system metrics")
+
+    # -- stopping
+
+    def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+
+    async def _finish(self, listener: Listener) -> None:
+        """Let the last answers out, then end what is left."""
+        listener.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(listener.drained(), parts.FLUSH_TIMEOUT)
+        listener.abort()
+
+    def _own(
+        self, started: AsyncExitStack, work: Coroutine[object, object, None], name: str
+    ) -> None:
+        """Run ``work`` until the server stops."""
+        task = asyncio.create_task(work, name=name)
+
+        async def end() -> None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+        started.push_async_callback(end)
+
+
+async def _repeat(act: Callable[[], None], seconds: float) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        act()
