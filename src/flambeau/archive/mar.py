@@ -27,6 +27,7 @@ from flambeau.archive.packing import (
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
 ARCHIVER_VERSION = "0.12.0"
 """The archiver whose archives ours are interchangeable with; stands in every manifest."""
@@ -73,10 +74,15 @@ class ModelArchiverConfig:
         return cls(**{entry.name: getattr(args, entry.name) for entry in fields(cls)})
 
 
-def pack(config: ModelArchiverConfig, manifest: str | None = None) -> Path:
+def pack(
+    config: ModelArchiverConfig,
+    manifest: str | None = None,
+    on_read: Callable[[int, int], None] | None = None,
+) -> Path:
     """Write the archive ``config`` describes; the path of the file (or folder) written.
 
-    ``manifest`` replaces the text of MANIFEST.json. Raises PackingError, which says what to do;
+    ``manifest`` replaces the text of MANIFEST.json. ``on_read`` is called with the size of each
+    piece read and the size of everything to read, in bytes. Raises PackingError, which says what to do;
     MissingFile (also a FileNotFoundError) when a named file is not there. Nothing is left behind
     then, and an archive that was there before stays as it was.
     """
@@ -85,6 +91,9 @@ def pack(config: ModelArchiverConfig, manifest: str | None = None) -> Path:
     text = manifest_text(config) if manifest is None else manifest
     check_export(config.export_path, target, force=config.force)
     contents = collect(config, target)
+    if on_read is not None:
+        total = sum(path.stat().st_size for path in contents.files.values())
+        contents.on_read = lambda size: on_read(size, total)
     entry = (f"{MAR_INF}/{MANIFEST_NAME}", text)
     if config.archive_format == "tgz":
         write_tgz(target, contents, entry, top=config.model_name)

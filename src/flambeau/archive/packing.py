@@ -24,12 +24,14 @@ from typing import TYPE_CHECKING
 from flambeau.archive.members import ArchiveLimits, MemberDoor, Refused, split_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
 
 log = logging.getLogger("flambeau.archive")
 
 NAME_RULE = r"^[A-Za-z0-9][A-Za-z0-9_\-.]*$"
 LEFT_OUT = frozenset({"__pycache__", "__MACOSX"})
+CHUNK = 1 << 18
 WILD = re.compile(r"[*?]|\[.*\]")
 
 
@@ -74,6 +76,8 @@ class Contents:
         self._marker = marker
         self._leave_out = leave_out.absolute()
         self.files: dict[str, Path] = {}
+        self.on_read: Callable[[int], None] = _ignore
+        """Called with the size of every piece read from a file while the archive is written."""
 
     def add(self, file: str | Path, name: str | None = None) -> None:
         """Take one file, under its base name or ``name``. Raises MissingFile, PackingError."""
@@ -133,6 +137,24 @@ class Contents:
             raise PackingError(f"the archive could not be served: {error}") from error
 
 
+class _Counted:
+    """Reads ``file`` and tells how much, piece by piece."""
+
+    def __init__(self, file: BinaryIO, on_read: Callable[[int], None]) -> None:
+        self._file = file
+        self._on_read = on_read
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes of the file, at most ``size``."""
+        piece = self._file.read(size)
+        self._on_read(len(piece))
+        return piece
+
+
+def _ignore(size: int) -> None:
+    """Tells nobody that ``size`` bytes were read."""
+
+
 def write_zip(
     target: Path, contents: Contents, manifest: tuple[str, str], *, deflate: bool
 ) -> None:
@@ -143,7 +165,10 @@ def write_zip(
         zipfile.ZipFile(part, "w", method, strict_timestamps=False) as packed,
     ):
         for name, path in contents.files.items():
-            packed.write(path, name)
+            member = zipfile.ZipInfo.from_file(path, name, strict_timestamps=False)
+            member.compress_type = method
+            with path.open("rb") as file, packed.open(member, "w") as into:
+                shutil.copyfileobj(_Counted(file, contents.on_read), into, CHUNK)
         packed.writestr(*manifest)
 
 
@@ -158,7 +183,9 @@ def write_tgz(target: Path, contents: Contents, manifest: tuple[str, str], *, to
         tarfile.open(part, "w:gz", dereference=True) as packed,
     ):
         for inside, path in contents.files.items():
-            packed.add(path, f"{top}/{inside}", recursive=False)
+            member = packed.gettarinfo(path, f"{top}/{inside}")
+            with path.open("rb") as file:
+                packed.addfile(member, _Counted(file, contents.on_read))
         packed.addfile(head, io.BytesIO(text.encode()))
 
 
@@ -173,6 +200,7 @@ def write_folder(target: Path, contents: Contents, manifest: tuple[str, str]) ->
             copy = part / inside
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, copy)
+            contents.on_read(copy.stat().st_size)
         (part / name).parent.mkdir(exist_ok=True)
         (part / name).write_text(text, encoding="utf-8")
 

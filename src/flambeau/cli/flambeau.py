@@ -8,7 +8,9 @@ from __future__ import annotations
 import click
 
 from flambeau import __version__
+from flambeau.cli.check import check
 from flambeau.cli.models import models
+from flambeau.cli.pack import archive
 from flambeau.cli.serve import serve, stop
 from flambeau.cli.token import token
 from flambeau.config.options import TORCHSERVE_VERSION
@@ -33,7 +35,7 @@ def cli() -> None:
     """  # noqa: D301 - \b keeps the lines of the examples
 
 
-for _command in (serve, stop, token, models):
+for _command in (serve, stop, check, archive, models, token):
     cli.add_command(_command)
 
 

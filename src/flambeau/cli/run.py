@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flambeau import server
 from flambeau.cli import launch
 from flambeau.cli.flags import PROCESS_MARK, flags_of, server_parser
 from flambeau.cli.pidfile import PidFile
+from flambeau.server import run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = server_parser().parse_args([word for word in given if word != PROCESS_MARK])
     try:
         loaded = launch.checked(flags_of(parsed))
-        return server.run(loaded.options, notices=loaded.notices)
+        return run(loaded.options, notices=loaded.notices)
     except launch.LaunchError as error:
         sys.stderr.write(f"{error}\n")
         return 1
