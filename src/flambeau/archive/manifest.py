@@ -121,7 +121,8 @@ def _typed(document: object) -> Manifest:
     runtime: RuntimeType | None = RuntimeType.PYTHON
     if "runtime" in document:
         written = document["runtime"]
-        runtime = RuntimeType(written) if written in set(RuntimeType) else None
+        known = isinstance(written, str) and written in set(RuntimeType)
+        runtime = RuntimeType(written) if known else None
     return Manifest(
         created_on=fields.get("createdOn"),
         archiver_version=fields.get("archiverVersion"),

@@ -18,7 +18,8 @@ from flambeau.archive.manifest import MANIFEST_NAME, MAR_INF, RuntimeType
 from flambeau.archive.packing import (
     Contents,
     PackingError,
-    check_export,
+    check_folder,
+    check_free,
     check_name,
     write_folder,
     write_tgz,
@@ -89,19 +90,26 @@ def pack(
     check_name("Model", config.model_name)
     target = archive_path(config.export_path, config.model_name, config.archive_format)
     text = manifest_text(config) if manifest is None else manifest
-    check_export(config.export_path, target, force=config.force)
+    check_folder(config.export_path)
+    check_free(target, force=config.force)
     contents = collect(config, target)
     if on_read is not None:
         total = sum(path.stat().st_size for path in contents.files.values())
         contents.on_read = lambda size: on_read(size, total)
-    entry = (f"{MAR_INF}/{MANIFEST_NAME}", text)
-    if config.archive_format == "tgz":
-        write_tgz(target, contents, entry, top=config.model_name)
-    elif config.archive_format == "no-archive":
+    write(target, contents, text, (config.archive_format, config.model_name))
+    return target
+
+
+def write(target: Path, contents: Contents, manifest: str, shape: tuple[str, str]) -> None:
+    """Write the archive; ``shape`` is its format and the top folder's name, for formats with one."""
+    archive_format, top = shape
+    entry = (f"{MAR_INF}/{MANIFEST_NAME}", manifest)
+    if archive_format == "tgz":
+        write_tgz(target, contents, entry, top=top)
+    elif archive_format == "no-archive":
         write_folder(target, contents, entry)
     else:
-        write_zip(target, contents, entry, deflate=config.archive_format == "default")
-    return target
+        write_zip(target, contents, entry, deflate=archive_format == "default")
 
 
 def archive_path(folder: str | Path, model_name: str, archive_format: str = "default") -> Path:

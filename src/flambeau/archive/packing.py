@@ -56,12 +56,16 @@ def check_name(kind: str, name: str) -> None:
         )
 
 
-def check_export(folder: str | Path, target: Path, *, force: bool) -> None:
-    """Raise PackingError unless ``target`` may be written into ``folder``."""
+def check_folder(folder: str | Path) -> None:
+    """Raise PackingError unless ``folder`` is one."""
     if not Path(folder).is_dir():
         raise PackingError(
             f"export path {str(folder)!r} is not a directory; make it or give another --export-path"
         )
+
+
+def check_free(target: Path, *, force: bool) -> None:
+    """Raise PackingError when ``target`` is taken and ``force`` does not give it away."""
     if not os.path.lexists(target):
         return
     if not force:
@@ -215,10 +219,20 @@ def _finished(target: Path) -> Iterator[Path]:
     part = work / target.name
     try:
         yield part
-        if target.is_dir() and not target.is_symlink():
-            target.rename(work / "before")
-        part.replace(target)
+        _replace(part, target, work / "before")
     except OSError as error:
         raise PackingError(f"{target} could not be written: {error}") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _replace(part: Path, target: Path, aside: Path) -> None:
+    if not part.is_dir() or not os.path.lexists(target):
+        part.replace(target)
+        return
+    target.rename(aside)
+    try:
+        part.replace(target)
+    except OSError:
+        aside.rename(target)
+        raise

@@ -122,7 +122,7 @@ def _untar(file: BinaryIO, into: Path, door: MemberDoor) -> None:
         reader = _BoundedReader(plain, MOST_TAR_HEADER, door.size)
         with tarfile.TarFile(fileobj=cast("IO[bytes]", reader)) as packed:
             while (member := packed.next()) is not None:
-                packed.members.clear()  # it would keep every header it has seen
+                packed.members.clear()  # type: ignore[attr-defined]  # it would keep every header; the stubs lack it
                 _extract(packed, member, into, door)
         if reader.last.strip(b"\0"):
             raise Refused("it is damaged: what follows the last member is no header")

@@ -16,7 +16,7 @@ import msgspec
 
 from flambeau.archive.manifest import MANIFEST_NAME, MOST_BYTES
 from flambeau.archive.mar import created_on
-from flambeau.archive.packing import Contents, check_export, check_name, write_zip
+from flambeau.archive.packing import Contents, check_folder, check_free, check_name, write_zip
 from flambeau.errors import InvalidModel
 
 WAR_INF = "WAR-INF"
@@ -58,7 +58,8 @@ def pack_workflow(config: WorkflowArchiverConfig, manifest: str | None = None) -
     check_name("Workflow", config.workflow_name)
     folder = Path(config.export_path or Path.cwd())
     target = folder / f"{config.workflow_name}.war"
-    check_export(folder, target, force=config.force)
+    check_folder(folder)
+    check_free(target, force=config.force)
     contents = Contents(WAR_INF, leave_out=target)
     for listed in (config.spec_file, config.handler, config.extra_files):
         if listed:

@@ -1,0 +1,7 @@
+"""What packing raises."""
+
+from __future__ import annotations
+
+from flambeau.archive.packing import PackingError as WorkflowArchiverError
+
+__all__ = ["WorkflowArchiverError"]

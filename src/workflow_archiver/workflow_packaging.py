@@ -1,0 +1,18 @@
+"""Packing as functions; also run with ``python -m workflow_archiver.workflow_packaging``."""
+
+from __future__ import annotations
+
+from flambeau.archive.legacy_workflow import WorkflowExport as WorkflowExportUtils
+from flambeau.archive.packing import PackingError as WorkflowArchiverError
+from flambeau.cli.workflow_archiver import ArgParser, generate_workflow_archive, package_workflow
+
+__all__ = [
+    "ArgParser",
+    "WorkflowArchiverError",
+    "WorkflowExportUtils",
+    "generate_workflow_archive",
+    "package_workflow",
+]
+
+if __name__ == "__main__":
+    generate_workflow_archive()
