@@ -72,6 +72,10 @@ class Wire:
         self.writable = True
         self.room = None
 
+    @property
+    def response(self):
+        return Response(self.raw)
+
     def write(self, data):
         self.raw += data
 
@@ -153,9 +157,7 @@ class Plane:
         if name not in self.models:
             raise ModelNotFound(f"Model not found: {name}")
         if version is not None and version not in self.models[name]:
-            raise ModelVersionNotFound(
-                f"Model version: {version} does not exist for model: {name}"
-            )
+            raise ModelVersionNotFound(f"Model version: {version} does not exist for model: {name}")
 
 
 def description(name, version):
@@ -221,7 +223,7 @@ class Listener:
         self.app(exchange)
         while self.app._tasks and not exchange.answered:
             await asyncio.wait(self.app._tasks)
-        return Response(wire.raw)
+        return wire.response
 
 
 @pytest.fixture
