@@ -13,58 +13,23 @@ from typing import TYPE_CHECKING
 
 from flambeau.errors import FlambeauError, MethodNotAllowed, UnknownPath
 from flambeau.jobs.job import Job, Part
-from flambeau.rest.endpoints import elsewhere, served
 from flambeau.rest.payload import kind_of, parts_of
 from flambeau.rest.prediction import Prediction
 from flambeau.rest.query import split_target
 from flambeau.rest.replies import fresh_id
-from flambeau.rest.route import Call, Inference, Reply, Router, Site, When
+from flambeau.rest.route import Call, Inference, Reply, Router, Site
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Coroutine
     from typing import Any
 
-    from flambeau.control.plane import ControlPlane
     from flambeau.http.exchange import Exchange
     from flambeau.http.head import Headers
     from flambeau.rest.desk import Desk
-    from flambeau.rest.route import Api, Scrape
-    from flambeau.security.gate import Gate
 
 MAX_KNOWN = 1024
 """Targets kept for the short way; with more, all are forgotten and learnt anew."""
 MAX_KNOWN_LENGTH = 256
-
-
-def site_of(
-    apis: Iterable[Api],
-    plane: ControlPlane,
-    gate: Gate,
-    *,
-    scrape: Scrape | None = None,
-    open_inference: bool = False,
-    server_version: str = "",
-    metrics_url: str = "",
-) -> Site:
-    """What a listener that serves ``apis`` works with.
-
-    ``open_inference`` switches the KServe v2 server routes on; ``metrics_url`` is where the
-    metrics API listens, for the API description of the other listeners.
-    """
-    apis = tuple(apis)
-    conditions = [When.OPEN_INFERENCE] if open_inference else []
-    if gate.tokens is not None:
-        conditions.append(When.TOKENS)
-    return Site(
-        plane=plane,
-        endpoints=served(apis, conditions),
-        apis=frozenset(apis),
-        gate=gate,
-        metrics=scrape,
-        server_version=server_version,
-        elsewhere=elsewhere(apis),
-        elsewhere_url=metrics_url,
-    )
 
 
 class _Asked:

@@ -26,9 +26,10 @@ from flambeau.http.exchange import Exchange
 from flambeau.http.head import parse
 from flambeau.http.limits import Limits
 from flambeau.jobs.job import Answer
-from flambeau.rest.app import RestApp, site_of
+from flambeau.rest.app import RestApp
 from flambeau.rest.desk import Desk
-from flambeau.rest.route import Api
+from flambeau.rest.endpoints import elsewhere, served
+from flambeau.rest.route import Api, Site, When
 from flambeau.security.gate import Gate
 
 
@@ -194,11 +195,21 @@ def description(name, version):
 class Listener:
     """Sends requests to one app and reads what comes back."""
 
-    def __init__(self, plane, apis, gate=None, cors=None, **options):
+    def __init__(self, plane, apis, gate=None, cors=None, conditions=(), **options):
         self.plane = plane
         self.lines = []
         self.counts = []
-        site = site_of(apis, plane, gate or Gate.off(), **options)
+        gate = gate or Gate.off()
+        if gate.tokens is not None:
+            conditions = [*conditions, When.TOKENS]
+        site = Site(
+            plane,
+            served(apis, conditions),
+            frozenset(apis),
+            gate,
+            elsewhere=elsewhere(apis),
+            **options,
+        )
         self.app = RestApp(site, Desk(self, self, cors))
         self.heads = {}
 

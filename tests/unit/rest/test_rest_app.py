@@ -68,7 +68,7 @@ async def test_metrics_are_scraped_with_any_method_on_any_sub_path(listen):
         def expose(self, names):
             return ",".join(names).encode()
 
-    listener = listen(Api.METRICS, scrape=Source())
+    listener = listen(Api.METRICS, metrics=Source())
     response = await listener.send("DELETE", "/metrics/x/y?name%5B%5D=A&name[]=B")
     assert response.body == b"A,B"
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -154,7 +154,7 @@ async def test_on_a_shared_address_each_key_opens_its_api(listen, keys):
 
 @pytest.mark.parametrize("row", ENDPOINTS, ids=lambda row: row.operation)
 async def test_every_guarded_row_refuses_a_call_without_its_key(listen, keys, row):
-    listener = listen(*Api, gate=keys[0], open_inference=True)
+    listener = listen(*Api, gate=keys[0], conditions=[When.OPEN_INFERENCE])
     path = row.path.replace("{model_name}", "echo").replace("{model_version}", "1.0")
     response = await listener.send(row.shown, path)
     if row.key is Key.NONE:

@@ -7,7 +7,7 @@ import pytest
 from flambeau.errors import NoWorker, PredictionFailed
 from flambeau.jobs.job import Answer
 from flambeau.rest.app import MAX_KNOWN
-from flambeau.rest.route import Api
+from flambeau.rest.route import Api, When
 
 
 def inputs(job):
@@ -227,7 +227,7 @@ async def test_head_gets_the_length_and_no_body(inference):
 
 
 async def test_open_inference_routes_are_there_only_when_switched_on(inference, listen):
-    on = listen(Api.INFERENCE, open_inference=True, server_version="9")
+    on = listen(Api.INFERENCE, conditions=[When.OPEN_INFERENCE], server_version="9")
     assert (await on.send("GET", "/v2/health/ready")).json == {"ready": True}
     assert (await on.send("GET", "/v2/health/live")).json == {"live": True}
     assert (await on.send("GET", "/v2")).json == {

@@ -6,7 +6,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
 from flambeau.rest.endpoints import ENDPOINTS
-from flambeau.rest.route import Api
+from flambeau.rest.route import Api, When
 from flambeau.security.gate import Gate
 from flambeau.security.tokens import Tokens
 
@@ -30,7 +30,9 @@ def parameters(operation):
 @pytest.mark.parametrize("guarded", [False, True])
 async def test_a_listeners_document_is_valid_and_names_every_row(listen, tmp_path, apis, guarded):
     gate = Gate(Tokens(tmp_path / "key_file.json")) if guarded else Gate.off()
-    listener = listen(*apis, gate=gate, open_inference=True, metrics_url="http://127.0.0.1:8082")
+    listener = listen(
+        *apis, gate=gate, conditions=[When.OPEN_INFERENCE], elsewhere_url="http://127.0.0.1:8082"
+    )
     document = (await listener.send("OPTIONS", "/")).json
     assert list(OpenAPIV30SpecValidator(document).iter_errors()) == []
     assert document == (await listener.send("POST", "/api-description/")).json
@@ -46,7 +48,7 @@ async def test_a_listeners_document_is_valid_and_names_every_row(listen, tmp_pat
 
 
 async def test_metrics_are_shown_with_the_address_that_serves_them(listen):
-    listener = listen(Api.MANAGEMENT, metrics_url="http://127.0.0.1:8082")
+    listener = listen(Api.MANAGEMENT, elsewhere_url="http://127.0.0.1:8082")
     document = (await listener.send("OPTIONS", "/")).json
     assert document["paths"]["/metrics"]["servers"] == [{"url": "http://127.0.0.1:8082"}]
     assert document["info"]["title"] == "TorchServe APIs"
