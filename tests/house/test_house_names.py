@@ -1,0 +1,71 @@
+"""Names say what things are: words that could mean anything are not used for modules, classes, functions."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[2] / "src" / "flambeau"
+
+BANNED = {
+    "abstract",
+    "base",
+    "common",
+    "data",
+    "helper",
+    "helpers",
+    "impl",
+    "info",
+    "manager",
+    "misc",
+    "util",
+    "utils",
+}
+# Names that users of the original write in their own code, and asyncio's callbacks: not our choice.
+PUBLIC = {
+    "BaseEnvelope",
+    "BaseHandler",
+    "MetricAbstract",
+    "MetricCacheAbstract",
+    "MetricsCacheYamlImpl",
+    "base_handler",
+    "data_received",
+}
+
+
+def words(name: str) -> list[str]:
+    """The lower-case words of a snake_case or CamelCase name."""
+    return re.findall(r"[a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower())
+
+
+def names(path: Path) -> list[str]:
+    """The module's name and those of its classes and functions."""
+    defined = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    tree = ast.parse(path.read_text())
+    return [path.stem, *(each.name for each in ast.walk(tree) if isinstance(each, defined))]
+
+
+def test_no_name_uses_a_word_that_could_mean_anything() -> None:
+    found = [
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for name in names(path)
+        if name not in PUBLIC and BANNED & set(words(name))
+    ]
+    assert found == []
+
+
+def test_process_is_a_thing_and_not_a_verb() -> None:
+    found = [
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for name in names(path)
+        if re.match(r"_?(process_|processing)|_?do_", name)
+    ]
+    assert found == []
+
+
+def test_words_are_told_apart() -> None:
+    assert words("parseBaseData") == ["parse", "base", "data"]
+    assert words("_database_path") == ["database", "path"]
