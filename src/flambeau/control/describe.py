@@ -20,7 +20,7 @@ NO_GPU = "N/A"
 def describe(version: ModelVersion, gpu_usage: Callable[[int], str]) -> ModelDescription:
     """Every field of the contract for one version. ``gpu_usage`` spells the use of a device."""
     spec, config, queue = version.spec, version.spec.config, version.dispatcher.queue
-    pending = queue.pending
+    pending, stateful = queue.pending, config.sequence_batching
     return ModelDescription(
         modelName=spec.name,
         modelVersion=spec.version,
@@ -41,11 +41,11 @@ def describe(version: ModelVersion, gpu_usage: Callable[[int], str]) -> ModelDes
         continuousBatching=config.continuous_batching,
         useJobTicket=config.use_job_ticket,
         useVenv=config.use_venv,
-        stateful=config.sequence_batching,
-        sequenceMaxIdleMSec=config.sequence_max_idle,
-        sequenceTimeoutMSec=config.sequence_timeout,
-        maxNumSequence=config.max_num_sequence,
-        maxSequenceJobQueueSize=config.max_sequence_job_queue_size,
+        stateful=stateful,
+        sequenceMaxIdleMSec=config.sequence_max_idle if stateful else 0,
+        sequenceTimeoutMSec=config.sequence_timeout if stateful else 0,
+        maxNumSequence=config.max_num_sequence if stateful else 0,
+        maxSequenceJobQueueSize=config.max_sequence_job_queue_size if stateful else 0,
         loadedAtStartup=spec.loaded_at_startup,
         workers=[_worker(slot, gpu_usage) for slot in version.slots],
         jobQueueStatus=JobQueueView(

@@ -122,8 +122,8 @@ def settle(
             known.max_batch_delay,
             BATCH_DELAY_MS,
         )
-        if request.max_batch_delay is None
-        else not_negative("max_batch_delay", request.max_batch_delay),
+        if request.max_batch_delay in (None, NOT_GIVEN)
+        else not_negative("max_batch_delay", request.max_batch_delay or 0),
         response_timeout=first(
             config.response_timeout,
             positive("response_timeout", request.response_timeout),
@@ -157,11 +157,17 @@ def first(*values: int | None) -> int:
     return values[-1] or 0
 
 
+NOT_GIVEN = -1
+"""What scripts send for "the default", as the original understands it."""
+
+
 def positive(name: str, value: int | None) -> int | None:
     """``value`` if it is given and above zero.
 
     Raises BadRequest for zero and below.
     """
+    if value == NOT_GIVEN:
+        return None
     if value is not None and value < 1:
         raise BadRequest(f"{name} must be 1 or more, not {value}.")
     return value
