@@ -205,11 +205,12 @@ def write_key_file(path: Path, keys: dict[str, tuple[str, float | None]]) -> Non
         if expires is not None:
             instant = datetime.fromtimestamp(max(expires, 0.0), UTC)
             document[kind]["expiration time"] = instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    text = json.dumps(document, indent=2)
     beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(document, indent=2))
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
