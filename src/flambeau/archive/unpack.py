@@ -53,8 +53,13 @@ def unpack(archive: Path, into: Path, limits: ArchiveLimits, *, kind: str = "mod
     Raises ArchiveUnreadable (InvalidModel for a .mar that is no zip file at all), with the file
     name and the cause; ``into`` is gone then.
     """
+    failed = f"Failed to save {kind}: {archive.name}"
     try:
-        _unpack(archive, into, limits, f"Failed to save {kind}: {archive.name}")
+        into.mkdir(parents=True, mode=0o700)
+    except OSError as error:
+        raise ArchiveUnreadable(f"{failed}: {_cause(error)}") from error
+    try:
+        _unpack(archive, into, limits, failed)
     except BaseException:
         shutil.rmtree(into, ignore_errors=True)
         raise
@@ -62,7 +67,6 @@ def unpack(archive: Path, into: Path, limits: ArchiveLimits, *, kind: str = "mod
 
 def _unpack(archive: Path, into: Path, limits: ArchiveLimits, failed: str) -> None:
     try:
-        into.mkdir(parents=True, mode=0o700)
         with archive.open("rb") as file:
             door = MemberDoor(limits, archive.stat().st_size)
             if not archive.name.endswith(ZIP_SUFFIXES):
@@ -88,7 +92,7 @@ def _unzip(file: BinaryIO, into: Path, door: MemberDoor, limits: ArchiveLimits) 
         # sizes and checksums they state.
         admitted = [(info, _admit_zip(info, door)) for info in packed.infolist()]
         for info, parts in admitted:
-            if info.is_dir():
+            if info.filename.endswith("/"):
                 into.joinpath(*parts).mkdir(parents=True, exist_ok=True)
                 continue
             with packed.open(info) as source:
@@ -108,7 +112,7 @@ def _admit_zip(info: zipfile.ZipInfo, door: MemberDoor) -> tuple[str, ...]:
         raise Refused(f"member {shown(info.filename)} is encrypted")
     if info.compress_type not in ZIP_METHODS:
         raise Refused(f"member {shown(info.filename)} is packed by a method other than deflate")
-    if info.is_dir():
+    if info.filename.endswith("/"):
         door.folder(parts)
     else:
         door.file(parts)
@@ -189,10 +193,10 @@ class _BoundedReader:
         self.last = b""
 
     def read(self, size: int = -1) -> bytes:
-        """Up to ``size`` bytes. Raises Refused for a request beyond the bound."""
+        """Up to ``size`` bytes; without one, up to CHUNK, plenty for the ends of zip files. Raises Refused for a request beyond the bound."""
         if size > self._most:
             raise Refused("a header in it is larger than allowed")
-        self.last = self._source.read(size if size >= 0 else self._most)
+        self.last = self._source.read(size if size >= 0 else CHUNK)
         if self._count is not None:
             self._count(len(self.last))
         return self.last
