@@ -33,7 +33,6 @@ test: $(STAMPS)/test ## Check style, types and layers, and run all tests. ARGS="
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
 	$(BIN)/python -m pytest $(ARGS)
 
 bench: $(STAMPS)/bench ## Compare with TorchServe and mosec. ARGS="--quick" for a short look.
