@@ -7,13 +7,11 @@ and never reaches a terminal as a control sequence: ``visible`` sees to that.
 from __future__ import annotations
 
 import logging
-import re
 import time
 from typing import NamedTuple
 
 import msgspec
 
-_UNSEEN = re.compile(r"[^\x20-\x7e\t\xa1-\U0010ffff]|[\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _LEVELS = {
     logging.DEBUG: "DEBUG",
     logging.INFO: "INFO",
@@ -77,10 +75,10 @@ class Stamps:
 
 
 def visible(text: str) -> str:
-    """The text with every control character spelled out by its code."""
+    """The text with every unprintable character but the tab spelled out by its code."""
     if text.isprintable():
         return text
-    return _UNSEEN.sub(lambda matched: _spelled(ord(matched[0])), text)
+    return "".join([one if one.isprintable() or one == "\t" else _spelled(one) for one in text])
 
 
 def visible_lines(text: str) -> str:
@@ -93,5 +91,6 @@ def level_name(level: int) -> str:
     return _LEVELS.get(level) or logging.getLevelName(level)
 
 
-def _spelled(code: int) -> str:
+def _spelled(character: str) -> str:
+    code = ord(character)
     return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"  # noqa: PLR2004 - one byte

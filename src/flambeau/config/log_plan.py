@@ -55,7 +55,10 @@ class LogPlan:
 
 
 def default_plan(
-    log_location: Path = Path("logs"), metrics_location: Path = Path("logs")
+    log_location: Path = Path("logs"),
+    metrics_location: Path = Path("logs"),
+    *,
+    json: bool = False,
 ) -> LogPlan:
     """The five files under their traditional names."""
     return LogPlan(
@@ -65,5 +68,6 @@ def default_plan(
             Stream.MODEL: FilePlan(log_location / "model_log.log"),
             Stream.SERVER_METRICS: FilePlan(metrics_location / "ts_metrics.log"),
             Stream.MODEL_METRICS: FilePlan(metrics_location / "model_metrics.log"),
-        }
+        },
+        json=json,
     )

@@ -296,4 +296,4 @@ def _target(target: bytes) -> str:
     text = target.decode("latin-1")
     if text.isprintable() and '"' not in text:
         return text
-    return visible(text).replace('"', "%22")
+    return visible(text).replace('"', "%22").replace("\t", "%09")

@@ -68,7 +68,7 @@ class RollingFile:
         self._file: TextIO | None = None
         self._size = 0
         self._day = ""
-        self._compressors: list[threading.Thread] = []
+        self._compressor: threading.Thread | None = None
         self._rolled = re.compile(
             re.escape(path.stem)
             + r"\.(\d{4}-\d\d-\d\d)\.(\d+)"
@@ -91,8 +91,7 @@ class RollingFile:
         if self._file is not None:
             self._file.close()
             self._file = None
-        for thread in self._compressors:
-            thread.join()
+        self._await_compression()
 
     def _open(self, day: str) -> TextIO:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,10 +114,18 @@ class RollingFile:
         number = max(numbers, default=0) + 1
         rolled = self.path.with_name(f"{self.path.stem}.{self._day}.{number}{self.path.suffix}")
         self.path.rename(rolled)
+        # One at a time, so that none is deleted while it is being compressed.
+        self._await_compression()
         self._prune()
-        thread = threading.Thread(target=_compress, args=(rolled,), name="log-compression")
-        thread.start()
-        self._compressors = [one for one in self._compressors if one.is_alive()] + [thread]
+        self._compressor = threading.Thread(
+            target=_compress, args=(rolled,), name="log-compression"
+        )
+        self._compressor.start()
+
+    def _await_compression(self) -> None:
+        if self._compressor is not None:
+            self._compressor.join()
+            self._compressor = None
 
     def _prune(self) -> None:
         for _, _, path in sorted(self._old())[: -self._keep or None]:
