@@ -76,7 +76,6 @@ class Exchange:
         "_bodyless",
         "_chunked",
         "_close",
-        "_started",
         "_transport",
         "_wire",
         "answered",
@@ -90,6 +89,7 @@ class Exchange:
         "on_gone",
         "peer",
         "received",
+        "started",
         "target",
     )
 
@@ -126,7 +126,8 @@ class Exchange:
         """The client has disconnected: whatever is sent to it now is dropped."""
         self.answered = False
         """The answer is complete."""
-        self._started = False
+        self.started = False
+        """A streamed answer has begun."""
 
     def respond(
         self, status: int, phrase: str, headers: bytes, body: bytes, *, close: bool
@@ -139,7 +140,7 @@ class Exchange:
 
         Raises RuntimeError if an answer was begun already. A client that has gone gets nothing.
         """
-        if self.answered or self._started:
+        if self.answered or self.started:
             if self.gone:
                 return
             raise RuntimeError("this request has an answer already")
@@ -170,11 +171,11 @@ class Exchange:
 
         Raises RuntimeError if an answer was begun already.
         """
-        if self.answered or self._started:
+        if self.answered or self.started:
             if self.gone:
                 return
             raise RuntimeError("this request has an answer already")
-        self._started = True
+        self.started = True
         self._bodyless = status in _EMPTY or self.method == b"HEAD"
         self._chunked = self.http_version == "1.1"
         self._close = close or not self._chunked or not self.head.keep_alive or self._wire.draining
@@ -218,7 +219,7 @@ class Exchange:
         if self.answered:
             return
         self.answered = True
-        if not self._started or not self._chunked:
+        if not self.started or not self._chunked:
             self._transport.abort()
         self._wire.answered(close=True)
 

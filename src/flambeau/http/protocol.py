@@ -235,9 +235,16 @@ class Connection(asyncio.Protocol):
             self._reception.application(exchange)
         except Exception:
             log.exception("the application failed on a request target=%r", exchange.target)
-            if not exchange.answered:
-                self._exchange = None
-                self._reject(BadMessage("application failed", 500, "Internal server error."))
+            self._give_up(exchange)
+
+    def _give_up(self, exchange: Exchange) -> None:
+        """End the connection of a request that the application will not answer any more."""
+        if exchange.started:
+            exchange.abort()
+        elif not exchange.answered:
+            exchange.answered = exchange.gone = True
+            self._exchange = None
+            self._reject(BadMessage("application failed", 500, "Internal server error."))
 
     def _resume(self) -> None:
         """Take up the bytes that were held while the last request was answered."""

@@ -22,7 +22,8 @@ log = logging.getLogger("flambeau.http")
 _HANDSHAKE_RECORD = b"\x16"
 _FIRST_BYTE_SECONDS = 30.0
 _PLAIN_SECONDS = 5.0
-_RETRY_SECONDS = 0.1
+_RETRY_SECONDS = 1.0
+_ACCEPT_AT_ONCE = 100
 
 _BODY = b'{\n  "status": "This TorchServe instance only accepts HTTPS requests"\n}\n'
 _ONLY_HTTPS = (
@@ -44,31 +45,42 @@ class Doorman:
         self._connection = connection
         self._context = context
         self._guests: set[asyncio.Task[None]] = set()
-        self._task = asyncio.get_running_loop().create_task(self._accept())
+        self._loop = asyncio.get_running_loop()
+        self._retry: asyncio.TimerHandle | None = None
+        self._watch()
 
     def close(self) -> None:
         """Accept no more; handshakes under way are given up."""
-        self._task.cancel()
+        if self._retry is not None:
+            self._retry.cancel()
+        self._loop.remove_reader(self._sock)
+        self._sock.close()
         for guest in self._guests:
             guest.cancel()
-        self._sock.close()
 
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
+    def _watch(self) -> None:
+        self._retry = None
+        self._loop.add_reader(self._sock, self._accept)
+
+    def _accept(self) -> None:
+        """Take whoever waits, a bounded number at a time."""
+        for _ in range(_ACCEPT_AT_ONCE):
             try:
-                client, _ = await loop.sock_accept(self._sock)
-            except OSError as error:  # out of file descriptors, or a client that gave up early
+                client, _address = self._sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:  # out of file descriptors, most likely
                 log.warning("accepting failed error=%s", error)
-                await asyncio.sleep(_RETRY_SECONDS)
-                continue
-            task = loop.create_task(self._admit(client))
+                self._loop.remove_reader(self._sock)
+                self._retry = self._loop.call_later(_RETRY_SECONDS, self._watch)
+                return
+            task = self._loop.create_task(self._admit(client))
             self._guests.add(task)
             task.add_done_callback(self._guests.discard)
 
     async def _admit(self, client: socket.socket) -> None:
         """Give the client a transport, or close its socket."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         try:
             async with asyncio.timeout(_FIRST_BYTE_SECONDS):
                 first = await _peek(client)

@@ -1,0 +1,431 @@
+"""Connections over real sockets: order, back-pressure, clients that leave, dawdle or push."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+BIG = b"x" * (16 * 1024 * 1024)
+
+
+async def test_pipelined_requests_wait_for_their_turn(serve, held, answer):
+    site = await serve(held)
+    client = await site.connect()
+    await client.send(b"GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n")
+    first = await held.next()
+    assert held.waiting == 0
+    answer(first)
+    answer(await held.next())
+    assert (await client.answer())[2] == b"/1"
+    assert (await client.answer())[2] == b"/2"
+
+
+async def test_a_thousand_pipelined_requests_do_not_recurse(serve, answer):
+    site = await serve(answer)
+    client = await site.connect()
+    await client.send(GET * 3000)
+    for _ in range(3000):
+        assert (await client.answer())[0] == 200
+
+
+async def test_a_client_that_pushes_on_while_it_waits_is_not_read_without_bound(serve, held):
+    site = await serve(held)
+    client = await site.connect()
+    await client.send(GET)
+    exchange = await held.next()
+    push = asyncio.ensure_future(client.send(BIG))
+    await asyncio.sleep(0.1)
+    assert not push.done()
+    assert exchange._wire.reader.held < 1024 * 1024
+    push.cancel()
+
+
+async def test_requests_behind_a_full_read_ahead_are_served_later(serve, held, answer):
+    site = await serve(held)
+    client = await site.connect()
+    push = asyncio.ensure_future(client.send(GET * 20_000))
+    for _ in range(20_000):
+        answer(await held.next())
+        assert (await client.answer())[0] == 200
+    await push
+
+
+@pytest.mark.parametrize("leave", ["close", "reset"])
+async def test_a_client_that_leaves_is_noticed_once(serve, held, answer, leave):
+    site = await serve(held)
+    client = await site.connect()
+    await client.send(GET)
+    exchange = await held.next()
+    told = []
+    exchange.on_gone = lambda: told.append(exchange.gone)
+    if leave == "close":
+        await client.close()
+    else:
+        client.reset()
+    await site.settled(0)
+    assert told == [True]
+    answer(exchange)  # goes nowhere, and raises nothing
+    assert exchange.write(b"x")
+    exchange.end()
+    assert told == [True]
+
+
+async def test_an_answered_request_is_never_called_gone(serve, held, answer):
+    site = await serve(held)
+    client = await site.connect()
+    await client.send(GET)
+    exchange = await held.next()
+    exchange.on_gone = lambda: pytest.fail("told of an answered request")
+    answer(exchange)
+    await client.answer()
+    await client.close()
+    await site.settled(0)
+    assert not exchange.gone
+
+
+async def test_a_failing_on_gone_does_not_harm_the_listener(serve, held, answer, caplog):
+    site = await serve(held)
+    client = await site.connect()
+    await client.send(GET)
+    exchange = await held.next()
+    exchange.on_gone = lambda: 1 / 0
+    client.reset()
+    await site.settled(0)
+    assert "telling that a client has gone failed" in caplog.text
+    other = await site.connect()
+    await other.send(GET)
+    answer(await held.next())
+    assert (await other.answer())[0] == 200
+
+
+async def test_an_application_that_raises_gives_500_and_the_connection_ends(serve, caplog):
+    def broken(exchange):
+        raise ValueError("broken application")
+
+    site = await serve(broken)
+    client = await site.connect()
+    await client.send(GET)
+    status, headers, _ = await client.answer()
+    assert (status, headers["connection"]) == (500, "close")
+    assert await client.rest() == b""
+    assert "broken application" in caplog.text
+
+
+async def test_an_application_that_raises_in_mid_stream_cuts_the_stream(serve, caplog):
+    def broken(exchange):
+        exchange.start(200, "", b"", close=False)
+        exchange.write(b"piece")
+        raise ValueError("broken application")
+
+    site = await serve(broken)
+    client = await site.connect()
+    await client.send(GET)
+    received = await client.rest()
+    assert received.endswith(b"5\r\npiece\r\n")
+    assert received.count(b"HTTP/1.1 ") == 1
+    assert "broken application" in caplog.text
+
+
+async def test_a_second_answer_is_an_error_of_the_application(serve, held, answer):
+    site = await serve(held)
+    client = await site.connect()
+    await client.send(GET)
+    exchange = await held.next()
+    answer(exchange)
+    with pytest.raises(RuntimeError, match="answer already"):
+        answer(exchange)
+    with pytest.raises(RuntimeError, match="answer already"):
+        exchange.start(200, "", b"", close=False)
+
+
+async def test_a_stream_arrives_as_one_chunk_per_piece(serve, held):
+    site = await serve(held)
+    client = await site.connect()
+    await client.send(GET + GET)
+    exchange = await held.next()
+    exchange.start(200, "", b"a: b\r\n", close=False)
+    for piece in (b"one", b"", b"x" * 100_000):
+        exchange.write(piece)
+    exchange.end()
+    (await held.next()).respond(200, "", b"", b"", close=True)
+    received = await client.rest()
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert head == (
+        b"HTTP/1.1 200 \r\na: b\r\ntransfer-encoding: chunked\r\nconnection: keep-alive"
+    )
+    chunks = b"3\r\none\r\n186a0\r\n" + b"x" * 100_000 + b"\r\n0\r\n\r\n"
+    assert body.startswith(chunks + b"HTTP/1.1 200 \r\n")
+
+
+async def test_a_stream_for_http_1_0_ends_with_the_connection(serve, held):
+    site = await serve(held)
+    client = await site.connect()
+    await client.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+    exchange = await held.next()
+    exchange.start(200, "OK", b"", close=False)
+    exchange.write(b"one")
+    exchange.write(b"two")
+    exchange.end()
+    assert await client.rest() == b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nonetwo"
+
+
+async def test_an_aborted_stream_has_no_last_chunk(serve, held):
+    site = await serve(held)
+    client = await site.connect()
+    await client.send(GET)
+    exchange = await held.next()
+    exchange.start(200, "", b"", close=False)
+    exchange.write(b"one")
+    exchange.abort()
+    assert (await client.rest()).endswith(b"\r\n\r\n3\r\none\r\n")
+
+
+async def test_an_aborted_stream_to_http_1_0_is_a_reset_not_an_end(serve, held):
+    site = await serve(held)
+    client = await site.connect()
+    await client.send(b"GET / HTTP/1.0\r\n\r\nmore")
+    exchange = await held.next()
+    exchange.start(200, "", b"", close=False)
+    exchange.write(BIG)
+    exchange.abort()
+    received = b""
+    try:
+        received = await client.rest()
+    except ConnectionError:
+        received = b"reset"
+    assert len(received) < len(BIG)
+
+
+async def test_head_gets_no_stream_body(serve, held):
+    site = await serve(held)
+    client = await site.connect()
+    await client.send(b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n")
+    exchange = await held.next()
+    exchange.start(200, "", b"", close=True)
+    exchange.write(b"one")
+    exchange.end()
+    assert (await client.rest()).endswith(b"connection: close\r\n\r\n")
+
+
+async def test_a_slow_reader_stops_the_writer_until_it_reads(serve, held):
+    site = await serve(held)
+    client = await site.connect()
+    await client.send(GET)
+    exchange = await held.next()
+    exchange.start(200, "", b"", close=True)
+    while exchange.write(BIG[:1_000_000]):
+        pass
+    drained = asyncio.ensure_future(exchange.drained())
+    await asyncio.sleep(0.05)
+    assert not drained.done()
+    reading = asyncio.ensure_future(client.rest())
+    await asyncio.wait_for(drained, 5)
+    exchange.end()
+    assert (await reading).endswith(b"\r\n0\r\n\r\n")
+
+
+async def test_waiting_for_a_slow_reader_ends_when_it_leaves(serve, held):
+    site = await serve(held)
+    client = await site.connect()
+    await client.send(GET)
+    exchange = await held.next()
+    exchange.start(200, "", b"", close=True)
+    while exchange.write(BIG[:1_000_000]):
+        pass
+    drained = asyncio.ensure_future(exchange.drained())
+    client.reset()
+    await asyncio.wait_for(drained, 5)
+    await site.settled(0)
+    assert exchange.gone
+
+
+async def test_requests_wait_while_their_client_does_not_read_its_answers(serve):
+    served = []
+
+    def application(exchange):
+        served.append(exchange)
+        exchange.respond(200, "", b"", BIG, close=False)
+
+    site = await serve(application)
+    client = await site.connect()
+    await client.send(GET * 5)
+    await asyncio.sleep(0.1)
+    assert len(served) == 1
+    for _ in range(5):
+        assert len((await client.answer())[2]) == len(BIG)
+    assert len(served) == 5
+
+
+async def test_a_reader_without_any_progress_is_cut_off(serve):
+    site = await serve(lambda exchange: exchange.respond(200, "", b"", BIG, close=False))
+    client = await site.connect()
+    await client.send(GET)
+    await asyncio.sleep(0.1)
+    site.sweep(0)
+    site.sweep(59)
+    assert site.listener.connections == 1
+    site.sweep(61)
+    await site.settled(0)
+
+
+async def test_a_slow_reader_with_progress_is_served(serve):
+    site = await serve(lambda exchange: exchange.respond(200, "", b"", BIG, close=False))
+    client = await site.connect()
+    await client.send(GET)
+    for minute in range(8):
+        await asyncio.sleep(0.02)
+        site.sweep(minute * 50)
+        await client.reader.readexactly(1_500_000)
+    site.sweep(400)
+    assert site.listener.connections == 1
+
+
+async def test_idle_connections_are_closed_by_the_sweep(serve, answer):
+    site = await serve(answer, idle_timeout=10)
+    client = await site.connect()
+    await client.send(GET)
+    await client.answer()
+    site.sweep(9)
+    assert site.listener.connections == 1
+    site.sweep(11)
+    assert await client.rest() == b""
+
+
+async def test_a_long_computation_is_not_idle(serve, held, answer):
+    site = await serve(held, idle_timeout=10, header_timeout=5, body_timeout=5)
+    client = await site.connect()
+    await client.send(GET)
+    exchange = await held.next()
+    site.sweep(1000)
+    answer(exchange)
+    assert (await client.answer())[0] == 200
+
+
+async def test_the_sweep_runs_by_itself(serve, answer):
+    site = await serve(answer, idle_timeout=0.5)
+    client = await site.connect()
+    assert await client.rest() == b""
+
+
+async def test_a_slow_head_gets_408(serve, answer):
+    site = await serve(answer, header_timeout=5)
+    client = await site.connect()
+    await client.send(b"GET / HTT")
+    await asyncio.sleep(0.02)
+    await client.send(b"P/1.1\r\nHost")
+    await asyncio.sleep(0.02)
+    site.sweep(4)
+    assert site.listener.connections == 1
+    site.sweep(6)
+    status, headers, _ = await client.answer()
+    assert (status, headers["connection"]) == (408, "close")
+    assert await client.rest() == b""
+
+
+async def test_a_body_that_stops_coming_gets_408(serve, answer):
+    site = await serve(answer, body_timeout=5)
+    client = await site.connect()
+    await client.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc")
+    await asyncio.sleep(0.05)
+    site.sweep(4)
+    assert site.listener.connections == 1
+    site.sweep(6)
+    assert (await client.answer())[0] == 408
+
+
+async def test_a_body_that_trickles_gets_408_in_the_end(serve, answer):
+    site = await serve(answer, body_timeout=5, body_rate=1000)
+    client = await site.connect()
+    await client.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n" + b"x" * 3000)
+    await asyncio.sleep(0.05)
+    (guest,) = site.listener._reception._guests
+    guest._latest += 7  # as if bytes had come a moment before each sweep
+    site.sweep(7)
+    assert site.listener.connections == 1
+    guest._latest += 2
+    site.sweep(9)
+    assert (await client.answer())[0] == 408
+
+
+async def test_a_refused_body_that_stops_coming_is_not_answered_twice(serve, answer):
+    site = await serve(answer, body_timeout=5)
+    client = await site.connect()
+    await client.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 7000000\r\n\r\nabc")
+    assert (await client.answer())[0] == 413
+    site.sweep(6)
+    assert await client.rest() == b""
+
+
+async def test_http_1_0_clients_that_wait_for_the_end_get_it(serve, answer):
+    site = await serve(answer, brief_timeout=1)
+    client = await site.connect()
+    await client.send(b"GET / HTTP/1.0\r\n\r\n")
+    assert (await client.answer())[1]["connection"] == "keep-alive"
+    site.sweep(1.5)
+    assert await client.rest() == b""
+
+
+async def test_one_connection_too_many_gets_503(serve, answer):
+    site = await serve(answer, connections=2)
+    clients = [await site.connect() for _ in range(2)]
+    await site.settled(2)
+    third = await site.connect()
+    status, headers, _ = await third.answer()
+    assert (status, headers["connection"]) == (503, "close")
+    await third.close()
+    await clients[0].close()
+    await site.settled(1)
+    fourth = await site.connect()
+    await fourth.send(GET)
+    assert (await fourth.answer())[0] == 200
+
+
+async def test_an_answer_survives_bytes_that_nobody_reads(serve, answer):
+    """Closing at once would reset the connection and could lose the answer."""
+    site = await serve(lambda exchange: answer(exchange, b"no" * 1000, 404, close=True))
+    for _ in range(20):
+        client = await site.connect()
+        await client.send(GET)
+        await client.send(BIG[:200_000])
+        await asyncio.sleep(0)
+        status, _, body = await client.answer()
+        assert (status, len(body)) == (404, 2000)
+        assert await client.rest() == b""
+        await client.close()
+
+
+async def test_a_client_that_stays_after_a_closing_answer_is_put_out(serve, answer):
+    site = await serve(lambda exchange: answer(exchange, close=True), linger_timeout=5)
+    client = await site.connect()
+    await client.send(GET)
+    await client.answer()
+    site.sweep(4)
+    assert site.listener.connections == 1
+    site.sweep(6)
+    await site.settled(0)
+
+
+async def test_equal_heads_share_what_the_application_noted(serve, answer):
+    notes = []
+
+    def application(exchange):
+        notes.append(exchange.head.memo)
+        exchange.head.memo = "noted"
+        answer(exchange)
+
+    site = await serve(application)
+    client = await site.connect()
+    for target in (b"/1", b"/1", b"/2"):
+        await client.send(b"GET " + target + b" HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert (await client.answer())[2] == target
+    assert notes == [None, "noted", None]
+
+
+async def test_phrases_cannot_split_an_answer(serve, held):
+    site = await serve(held)
+    client = await site.connect()
+    await client.send(GET)
+    (await held.next()).respond(299, "a\r\nb: c\u20ac", b"", b"", close=True)
+    assert (await client.rest()).startswith(b"HTTP/1.1 299 a  b: c?\r\ncontent-length: 0\r\n")
