@@ -145,15 +145,18 @@ def write_archive(folder: Path, workload: Workload) -> None:
         },
         "archiverVersion": "0.12.0",
     }
-    config = f"minWorkers: 1\nmaxWorkers: 1\nbatchSize: {workload.batch}\nmaxBatchDelay: 5\n"
+    config = f"minWorkers: 1\nmaxWorkers: 1\nbatchSize: {workload.batch}\nmaxBatchDelay: {workload.delay}\n"
     with zipfile.ZipFile(folder / f"{MODEL}.mar", "w") as archive:
         archive.write(HERE / "handlers" / f"{workload.handler}.py", f"{workload.handler}.py")
         archive.writestr("model-config.yaml", config)
         archive.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
 
 
-def torchserve_like(name: str, programs: Path, workload: Workload) -> Server:
-    """A server with TorchServe's command line; ``programs`` is the folder its commands lie in."""
+def torchserve_like(name: str, programs: Path, workload: Workload, **more: str) -> Server:
+    """A server with TorchServe's command line; ``programs`` is the folder its commands lie in.
+
+    Keywords are further settings.
+    """
     folder = empty_folder(name)
     (folder / "temp").mkdir()
     write_archive(folder / "store", workload)
@@ -166,6 +169,7 @@ def torchserve_like(name: str, programs: Path, workload: Workload) -> Server:
         "grpc_management_port": free_port(),
         "job_queue_size": QUEUE,
         "number_of_gpu": 0,
+        **more,
     }
     lines = "".join(f"{key}={value}\n" for key, value in settings.items())
     (folder / "config.properties").write_text(lines)
@@ -183,9 +187,9 @@ def torchserve_like(name: str, programs: Path, workload: Workload) -> Server:
     return server
 
 
-def flambeau(workload: Workload) -> Server:
+def flambeau(workload: Workload, **settings: str) -> Server:
     """The flambeau that runs this benchmark, with everything on: metrics, access log, request ids."""
-    return torchserve_like("flambeau", Path(sys.executable).parent, workload)
+    return torchserve_like("flambeau", Path(sys.executable).parent, workload, **settings)
 
 
 def torchserve(workload: Workload) -> Server:

@@ -49,6 +49,8 @@ class Workload:
     body: Callable[[], bytes] = one_byte
     content_type: str = RAW
     sides: tuple[str, ...] = ("flambeau", "torchserve", "mosec")
+    delay: int = 5
+    """``max_batch_delay`` in milliseconds."""
 
 
 WORKLOADS = (
