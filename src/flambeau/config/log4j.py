@@ -37,7 +37,7 @@ _FILES = frozenset({"RollingFile", "RollingRandomAccessFile", "File", "RandomAcc
 _VARIABLE = re.compile(r"\$\{(?:(env|sys):)?([^}:]+)(?::-([^}]*))?\}")
 
 
-class Log4jError(Exception):
+class Log4jError(ValueError):
     """A log configuration that cannot be read; the message says which file and why."""
 
 

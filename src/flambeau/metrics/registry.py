@@ -125,6 +125,14 @@ class Metrics:
             found = self._models[name, version] = ModelMetrics(self, name, version)
         return found
 
+    def of_worker(self, worker_name: str) -> ModelMetrics | None:
+        """The recorder of the version that ``W-<id>-<model>_<version>`` works for."""
+        title = worker_name.partition("-")[2].partition("-")[2]
+        for (name, version), recorder in self._models.items():
+            if title == f"{name}_{version}":
+                return recorder
+        return None
+
     def forget(self, name: str, version: str) -> None:
         """The version is unregistered: its series disappear. Unknown ones are ignored."""
         found = self._models.pop((name, version), None)

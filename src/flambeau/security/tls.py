@@ -22,7 +22,7 @@ _JKS = b"\xfe\xed\xfe\xed"
 _EXTRA = "It needs the package cryptography: pip install 'flambeau[tls]'."
 
 
-class TlsError(Exception):
+class TlsError(ValueError):
     """The certificate settings cannot be used; the message names the setting and the remedy."""
 
 

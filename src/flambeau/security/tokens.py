@@ -92,7 +92,7 @@ _KINDS: dict[str, frozenset[Allow]] = {
 """The keys of the key file, in its order, and what each opens."""
 
 
-class KeyFileError(Exception):
+class KeyFileError(OSError):
     """The key file could not be written and no key was given from outside."""
 
 
