@@ -39,13 +39,13 @@ class Machine:
 
     def __init__(self) -> None:
         self._nvml = _start_nvml()
-        psutil.cpu_percent()  # The first call only starts the measurement.
 
     def read(self) -> list[Point]:
         """One reading of everything. Blocks for as long as the disk and the driver do."""
         memory = psutil.virtual_memory()
         disk = psutil.disk_usage("/")
         readings = [
+            # Since the last reading; the first one since psutil was imported.
             _reading("CPUUtilization", psutil.cpu_percent(), "Percent"),
             _reading("MemoryUsed", memory.used / _MEGABYTE, "Megabytes"),
             _reading("MemoryAvailable", memory.available / _MEGABYTE, "Megabytes"),
