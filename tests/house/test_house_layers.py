@@ -30,7 +30,8 @@ FOREIGN = {
         "worker",
     ],
     "prometheus_client": ["metrics"],
-    "psutil": ["cli", "metrics/system.py", "supervision"],
+    "psutil": ["cli", "metrics/system.py", "worker/machine.py"],
+    "pynvml": ["metrics/system.py", "worker/machine.py"],
     "python_multipart": ["rest/payload.py"],
     "requests": ["archive", "cli"],
     "rich": ["cli"],
@@ -41,6 +42,7 @@ FOREIGN = {
         "archive/war.py",
         "metrics/definitions.py",
         "worker/metric_file.py",
+        "worker/older.py",
     ],
 }
 # Only default handlers may use these; they are imported in worker processes, never in the server.

@@ -31,6 +31,7 @@ PUBLIC = {
     "MetricsCacheYamlImpl",
     "base_handler",
     "data_received",
+    "retrieve_data_for_inference",
 }
 
 
