@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from tools import shape
+
 ROOT = Path(__file__).parents[2]
-
-
-def load_shape() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("shape", ROOT / "tools" / "shape.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["shape"] = module  # dataclasses look their module up there
-    spec.loader.exec_module(module)
-    return module
-
-
-shape = load_shape()
 
 
 @pytest.mark.parametrize("package", ["flambeau", "ts", "model_archiver", "workflow_archiver"])
