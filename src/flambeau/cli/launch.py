@@ -8,6 +8,7 @@ child in a session of its own is started. Prints nothing; failures are ``LaunchE
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 from importlib import metadata
@@ -101,12 +102,28 @@ def stop(pid_file: PidFile, *, wait_s: float) -> bool | None:
         return None
     try:
         server.terminate()
-        server.wait(timeout=wait_s)
-    except psutil.TimeoutExpired:
-        return False
+        return _ends(server, wait_s)
     except psutil.NoSuchProcess:
         return True
-    return True
+
+
+def _ends(server: psutil.Process, within_s: float) -> bool:
+    """Whether the process ends in time; one that its parent has not waited for has ended, too."""
+    if not hasattr(os, "pidfd_open"):
+        try:
+            server.wait(timeout=within_s)
+        except psutil.TimeoutExpired:
+            return False
+        return True
+    try:
+        descriptor = os.pidfd_open(server.pid)
+    except ProcessLookupError:
+        return True
+    try:
+        ready, _, _ = select.select([descriptor], [], [], within_s)
+        return bool(ready)
+    finally:
+        os.close(descriptor)
 
 
 def rival_installation() -> str | None:

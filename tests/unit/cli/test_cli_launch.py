@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from flambeau.cli import launch
@@ -104,6 +105,14 @@ def test_a_server_that_does_not_end_in_time_is_told_of(tmp_path):
         process.kill()
     assert launch.stop(file, wait_s=0.1) is None
     assert not file.exists()
+
+
+def test_a_server_that_its_parent_has_not_waited_for_counts_as_ended(tmp_path):
+    file = PidFile(tmp_path / "pid")
+    with marked("print(flush=True); import signal; signal.pause()") as process:
+        file.write(process.pid)
+        assert launch.stop(file, wait_s=10) is True
+        assert psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_an_installed_torchserve_is_told_of_with_the_remedy(tmp_path, monkeypatch):
