@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from flambeau.archive.allowed_urls import AllowedUrls
 from flambeau.archive.download import DownloadLimits
 from flambeau.archive.members import ArchiveLimits
 from flambeau.archive.store import ModelStore
+from flambeau.config.log4j import configured_file, read_log4j
 from flambeau.config.log_plan import default_plan
 from flambeau.config.logs import Logs
 from flambeau.config.values import Batching, LogFormat
@@ -26,7 +27,7 @@ from flambeau.control.model import Workshop
 from flambeau.control.spec import Defaults, VersionDefaults
 from flambeau.http.limits import Limits
 from flambeau.jobs.feed import Prefetch
-from flambeau.metrics.definitions import read_definitions
+from flambeau.metrics.definitions import Definitions, DefinitionsError, read_definitions
 from flambeau.metrics.registry import Metrics, Mode
 from flambeau.rest.route import Api
 from flambeau.security.gate import Gate
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from flambeau.config.options import Options
     from flambeau.supervision.launcher import Launcher
 
+logger = logging.getLogger("flambeau.server")
+
 TEMP_PREFIX = "flambeau-"
 FLUSH_TIMEOUT = 5.0
 """Seconds the last answers may take to reach their clients once all work is done."""
@@ -59,12 +62,21 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-def logs(options: Options) -> Logs:
-    """The log files and the console."""
-    plan = default_plan(options.log_location, options.metrics_location)
-    if options.log_format is LogFormat.JSON:
-        plan = replace(plan, json=True)
-    return Logs(plan)
+def logs(options: Options) -> tuple[Logs, list[str]]:
+    """The log files and the console, and what of a log4j2 file could not be taken over.
+
+    Raises Log4jError for a file that cannot be read.
+    """
+    plan = default_plan(
+        options.log_location,
+        options.metrics_location,
+        json=options.log_format is LogFormat.JSON,
+    )
+    notices: list[str] = []
+    file = configured_file(options.log_config, options.vmargs)
+    if file is not None:
+        plan, notices = read_log4j(file, plan, os.environ)
+    return Logs(plan), notices
 
 
 def gate(options: Options) -> Gate:
@@ -75,13 +87,23 @@ def gate(options: Options) -> Gate:
     if options.disable_token_authorization:
         return Gate.off()
     grants = read_grants(options.tokens_file, os.environ)
-    return Gate(Tokens(Path.cwd() / KEY_FILE, options.token_expiration_min, grants))
+    tokens = Tokens(Path.cwd() / KEY_FILE, options.token_expiration_min, grants)
+    if tokens.problem:
+        logger.warning("%s", tokens.problem)
+    else:
+        logger.info("keys are in %s", tokens.key_file)
+    return Gate(tokens)
 
 
 def metrics(options: Options, logs: Logs) -> Metrics:
-    """Where every count and time is kept."""
+    """Where every count and time is kept; without declared ones if their file is broken."""
+    try:
+        definitions = read_definitions(options.metrics_config)
+    except DefinitionsError as error:
+        logger.error("no metrics are declared: %s", error)  # noqa: TRY400 - the file is at fault
+        definitions = Definitions()
     return Metrics(
-        read_definitions(options.metrics_config),
+        definitions,
         mode=Mode(options.metrics_mode.value),
         auto_detect=options.model_metrics_auto_detect,
         server_sink=logs.server_metrics.write,

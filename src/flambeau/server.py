@@ -25,6 +25,7 @@ from flambeau import __version__, parts
 from flambeau.config.options import TORCHSERVE_VERSION
 from flambeau.control.plane import ControlPlane
 from flambeau.http.listeners import Address, open_listener
+from flambeau.metrics.printed import PrintedMetrics
 from flambeau.metrics.system import watch
 from flambeau.rest.app import RestApp
 from flambeau.rest.desk import Desk
@@ -45,11 +46,7 @@ logger = logging.getLogger("flambeau.server")
 STARTED = "Model server started."
 """The line scripts and tests wait for on standard output."""
 LOG_INTERVAL = 0.05
-"""Seconds between two flushes of the logs."""
-
-
-METRICS_INTERVAL = 1.0
-"""Seconds between two looks at metric lines that are due."""
+"""Seconds between two flushes of the logs and the metric lines."""
 
 
 class StartFailed(Exception):  # noqa: N818 - named after the situation
@@ -86,7 +83,8 @@ class Server:
             self._listen_to_signals(temp)
             gate = parts.gate(options)
             metrics = parts.metrics(options, logs)
-            self._own(started, _repeat(metrics.flush, METRICS_INTERVAL), "metrics flush")
+            started.callback(metrics.flush, last=True)
+            self._own(started, _repeat(metrics.flush, LOG_INTERVAL), "metrics flush")
             plane = self._make_plane(started, temp, logs, metrics)
             await self._load_models(plane)
             started.push_async_callback(plane.stop, options.drain_timeout)
@@ -103,8 +101,10 @@ class Server:
     # -- the parts, in the order they are started
 
     async def _start_logs(self, started: AsyncExitStack) -> Logs:
-        logs = parts.logs(self._options)
+        logs, notices = parts.logs(self._options)
         logs.install()
+        for notice in notices:
+            logger.warning("%s", notice)
         started.callback(logs.close)
         self._own(started, _repeat(logs.flush, LOG_INTERVAL), "log flush")
         return logs
@@ -143,7 +143,7 @@ class Server:
         options = self._options
         numbers = itertools.count(options.initial_worker_port)
         rule = parts.environment_rule(options)
-        launcher = parts.launcher(options, rule, logs.model.write)
+        launcher = parts.launcher(options, rule, PrintedMetrics(metrics, logs.model.write))
         started.push_async_callback(launcher.close)
         return ControlPlane(
             parts.model_store(options, temp),

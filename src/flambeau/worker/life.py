@@ -27,7 +27,13 @@ def die_with(parent: int) -> None:
 
 
 def own_signals() -> None:
-    """Leave Ctrl-C to the server, and take back the default action for SIGTERM."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    """Leave stopping to the server: a terminal or a supervisor signals the whole group.
+
+    Not ignored but caught: programs that a handler starts get the default action back.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stay)
+
+
+def _stay(number: int, frame: object) -> None:
+    """The server has had the same signal and will tell this worker when to end."""
