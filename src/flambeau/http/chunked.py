@@ -18,7 +18,10 @@ _SIZE = re.compile(
     + _TOKEN
     + rb'|"[\t !#-\[\]-~\x80-\xff]*"))?)*'
 )
-_TRAILER = re.compile(_TOKEN + rb":[\t -~\x80-\xff]*")
+_TRAILER = re.compile(
+    rb"(?!(?i:content-length|transfer-encoding):)" + _TOKEN + rb":[\t -~\x80-\xff]*"
+)
+"""Trailers are dropped, but one that speaks of framing is an attempt at something."""
 _MAX_SIZE_LINE = 1024
 _MAX_TRAILERS = 8191
 

@@ -137,6 +137,8 @@ def _request_line(line: bytes) -> tuple[bytes, bytes, str]:
     if len(words) != 3:  # noqa: PLR2004 - method, target, version
         raise BadMessage("request line is not three words")
     method, target, version = words
+    if not target or not _METHOD.fullmatch(method):
+        raise BadMessage("method or target is malformed")
     served = _SERVED.get(version)
     if served is None:
         if method != b"PRI" and _VERSION.fullmatch(version):
@@ -144,8 +146,6 @@ def _request_line(line: bytes) -> tuple[bytes, bytes, str]:
                 "other version", 505, "Only HTTP/1.0 and HTTP/1.1 are served on this port."
             )
         raise BadMessage("no HTTP version")
-    if not target or not _METHOD.fullmatch(method):
-        raise BadMessage("method or target is malformed")
     return method, target, served
 
 

@@ -197,22 +197,34 @@ class RequestReader:
     def _read_body(self, data: bytes) -> bytes:
         """Take what belongs to the body; the rest is returned. Raises BadMessage."""
         if self._chunks is not None:
-            pieces: list[bytes] = []
-            rest = self._chunks.feed(data, pieces)
-            self.body_size += sum(map(len, pieces))
-            if self.body_size > self._limits.body and not self._refused:
-                self._refuse(TOO_LARGE)
-            if self._refused and self.body_size > self._limits.discard:
-                raise BadMessage("the body is too large to be dropped", SILENT)
-            if pieces and not self._refused:
-                self._keep(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-            return rest
+            return self._read_chunks(self._chunks, data)
         piece = data[: self._missing] if len(data) > self._missing else data
         self._missing -= len(piece)
         self.body_size += len(piece)
         if piece and not self._refused:
             self._keep(piece)
         return data[len(piece) :]
+
+    def _read_chunks(self, chunks: Chunks, data: bytes) -> bytes:
+        """The same for a chunked body. A request has one answer: a refused one ends silently."""
+        pieces: list[bytes] = []
+        malformed: BadMessage | None = None
+        rest = b""
+        try:
+            rest = chunks.feed(data, pieces)
+        except BadMessage as error:
+            malformed = error
+        self.body_size += sum(map(len, pieces))
+        if self.body_size > self._limits.body and not self._refused:
+            self._refuse(TOO_LARGE)
+        if self._refused:
+            if malformed or self.body_size > self._limits.discard:
+                raise BadMessage("a refused body is malformed, or too large to be dropped", SILENT)
+        elif malformed:
+            raise malformed
+        elif pieces:
+            self._keep(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        return rest
 
     def _keep(self, piece: bytes) -> None:
         """Add a piece; many tiny ones become one, so that memory stays near the body's size."""
