@@ -165,9 +165,9 @@ _SHOWING: dict[str, Any] = {"errors": (errors.InvalidKey, *_FINDING)}
 # fmt: off
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(("OPTIONS",), "/", tuple(Api), "apiDescription", openapi.describe_api,
-             "This document."),
+             "The OpenAPI document of this listener."),
     Endpoint((), "/api-description", tuple(Api), "api-description", openapi.describe_api,
-             "This document, under its older path."),
+             "The same document, under its older path."),
 
     Endpoint((), "/ping", _INFERENCE, "ping", inference.ping,
              "Whether every model has the workers it should have; 500 and Unhealthy if not.",

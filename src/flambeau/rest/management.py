@@ -124,7 +124,7 @@ def _register_from_query(query: Query) -> RegisterModel:
         url=query.text("url"),
         model_name=query.filled("model_name"),
         handler=query.filled("handler"),
-        runtime=query.filled("runtime"),
+        runtime=query.text("runtime"),
         batch_size=query.integer("batch_size"),
         max_batch_delay=query.integer("max_batch_delay"),
         initial_workers=query.integer("initial_workers"),

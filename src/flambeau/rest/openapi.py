@@ -87,7 +87,7 @@ def _document(
     model_name: str | None = None,
 ) -> Document:
     rows = list(rows)
-    schemas = _schemas(rows)
+    schemas = schemas_of(rows)
     guarded = site.gate.tokens is not None
     paths: Document = {}
     for row in rows:
@@ -112,7 +112,7 @@ def _operation(row: Endpoint, names: list[str], schemas: Document, *, guarded: b
     operation: Document = {
         "operationId": row.operation,
         "description": row.sentence,
-        "parameters": [_path_parameter(name) for name in names] + _query(row, schemas),
+        "parameters": [_path_parameter(name) for name in names] + query_parameters(row, schemas),
         "responses": _responses(row),
     }
     if not row.methods:
@@ -136,7 +136,8 @@ def _path_parameter(name: str) -> Document:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
 
 
-def _query(row: Endpoint, schemas: Document) -> list[Document]:
+def query_parameters(row: Endpoint, schemas: Document) -> list[Document]:
+    """The query parameters of a row; ``schemas`` are those of ``schemas_of`` for its rows."""
     found = []
     if row.takes is not None:
         properties = schemas[row.takes.__name__]["properties"]
@@ -181,7 +182,8 @@ def _ref(kind: Any) -> Document:
     return schema
 
 
-def _schemas(rows: list[Endpoint]) -> Document:
+def schemas_of(rows: list[Endpoint]) -> Document:
+    """The schemas of all structs the rows name, by name."""
     kinds: list[Any] = [ErrorView]
     kinds += [row.takes for row in rows if row.takes is not None]
     kinds += [row.gives for row in rows if row.gives is not None]
