@@ -39,7 +39,7 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--out",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=Path(),
-    show_default=True,
+    show_default="the working directory",
     help="Folder to write to.",
 )
 @click.option("--force", is_flag=True, help="Replace an archive that is there.")

@@ -70,8 +70,6 @@ def about_values(options: Options) -> list[str]:
             "allowed_urls is the wide default: archives may be fetched from any http, https or "
             "file URL. Set it to the places you trust"
         )
-    if options.model_snapshot is not None and options.load_models:
-        said.append("load_models is not used: the configuration is a snapshot")
     return said
 
 

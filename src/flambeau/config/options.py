@@ -126,7 +126,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     ] = msgspec.field(default_factory=dict)
     model_snapshot: Annotated[
         Snapshot | None,
-        Setting("JSON: what a snapshot registers; load_models is then not used.", env=None),
+        Setting("JSON: the models a snapshot restores.", env=None, effect=Effect.LATER),
     ] = None
     enable_model_api: Annotated[
         bool,

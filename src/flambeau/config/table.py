@@ -55,7 +55,8 @@ class Row:
     @property
     def expected(self) -> str:
         """What a value must look like, in words for messages and the reference page."""
-        return _bounded(_WORDS.get(self.type) or _words(self.type), self.setting)
+        words = _KIND_WORDS.get(self.setting.kind) or _WORDS.get(self.type) or _words(self.type)
+        return _bounded(words, self.setting)
 
 
 @cache
@@ -163,6 +164,12 @@ _READERS: dict[Any, Callable[[Row, str], Any]] = {
     float: _real,
     str: lambda _, text: text,
     Path: lambda _, text: Path(text),
+}
+
+_KIND_WORDS = {
+    Kind.REGEX: "a regular expression",
+    Kind.REGEX_LIST: "regular expressions, separated by commas",
+    **dict.fromkeys(_PORTS, "http://host:port, https://host:port or unix:/path"),
 }
 
 _WORDS: dict[Any, str] = {
