@@ -18,12 +18,16 @@ from flambeau.errors import InternalError, NoWorker
 from flambeau.jobs.job import Job
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flambeau.control.model import ModelVersion
     from flambeau.control.views import ModelDescription
     from flambeau.jobs.job import Answer
 
 
-async def ask_handler(version: ModelVersion, view: ModelDescription) -> ModelDescription:
+async def ask_handler(
+    version: ModelVersion, view: ModelDescription, headers: Sequence[tuple[str, str]] = ()
+) -> ModelDescription:
     """``view`` with ``customizedMetadata``.
 
     Raises NoWorker when nobody can answer, or what the handler's failure means.
@@ -40,7 +44,7 @@ async def ask_handler(version: ModelVersion, view: ModelDescription) -> ModelDes
             answered.set_result(answer)
 
     request_id = str(UUID(bytes=os.urandom(16), version=4))
-    job = Job(request_id, [("describe", "True")], [], tell)
+    job = Job(request_id, [*headers, ("describe", "True")], [], tell)
     job.alone = True
     version.accept(job)
     limit = version.spec.response_timeout + version.spec.startup_timeout

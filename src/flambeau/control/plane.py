@@ -30,7 +30,7 @@ from flambeau.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from flambeau.archive.store import ModelFiles, ModelStore, StartupEntry
     from flambeau.control.requests import (
@@ -103,15 +103,20 @@ class ControlPlane:
             models=[ModelSummary(name, self._registry.find(name).spec.url) for name in page],
         )
 
-    async def describe(self, request: DescribeModel) -> list[ModelDescription]:
-        """The default version, the named one, or all of a model."""
+    async def describe(
+        self, request: DescribeModel, headers: Sequence[tuple[str, str]] = ()
+    ) -> list[ModelDescription]:
+        """The default version, the named one, or all of a model.
+
+        ``headers`` are the client's: a handler that is asked to describe itself sees them.
+        """
         if request.all_versions:
             found = self._registry.versions(request.model_name)
         else:
             found = [self._registry.find(request.model_name, request.model_version)]
         views = [describe(version, self._gpu_usage) for version in found]
         if request.customized and not request.all_versions:
-            return [await ask_handler(found[0], views[0])]
+            return [await ask_handler(found[0], views[0], headers)]
         return views
 
     def healthy(self) -> bool:

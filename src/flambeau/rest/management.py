@@ -62,7 +62,8 @@ async def describe(call: Call) -> Reply:
         all_versions=everything,
         customized=call.query.flag("customized"),
     )
-    return reply(await call.site.plane.describe(request))
+    headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in call.exchange.headers]
+    return reply(await call.site.plane.describe(request, headers))
 
 
 async def scale(call: Call) -> Reply:

@@ -133,8 +133,9 @@ class Plane:
             models=[ModelSummary(name, next(iter(v.values()))) for name, v in self.models.items()],
         )
 
-    async def describe(self, request: DescribeModel):
+    async def describe(self, request: DescribeModel, headers=()):
         self.asked.append(request)
+        self.headers = headers
         self._find(request.model_name, request.model_version)
         return [description(request.model_name, request.model_version or "1.0")]
 

@@ -136,6 +136,11 @@ async def test_describe_asks_for_what_the_path_names(management, plane, target, 
     assert response.json[0]["modelName"] == request_.model_name
 
 
+async def test_the_clients_headers_reach_a_handler_that_describes_itself(management, plane):
+    await management.send("GET", "/models/echo?customized=true", [("X-Probe", "ü")])
+    assert plane.headers == [("Host", "h"), ("X-Probe", "ü")]
+
+
 async def test_a_description_leaves_absent_values_out(management):
     shown = (await management.send("GET", "/models/echo")).json[0]
     assert "modelUrl" not in shown
