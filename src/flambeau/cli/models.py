@@ -37,7 +37,7 @@ def models() -> None:
     \b
     Examples:
       flambeau models list
-      flambeau models register digits.mar --workers 2
+      flambeau models register digits.mar --workers 2 --name numbers
       flambeau models scale digits --min 4 --wait
       flambeau models default digits 2.0
     """  # noqa: D301 - \b keeps the lines of the examples
@@ -118,7 +118,7 @@ def register(
 
     \b
     Examples:
-      flambeau models register digits.mar --workers 2
+      flambeau models register digits.mar --workers 2 --name numbers
       flambeau models register https://models.example/digits.mar --name numbers
     """  # noqa: D301 - \b keeps the lines of the examples
     client = _client(address, token, key_file)
