@@ -31,7 +31,13 @@ COMPAT_VERSION: Final = "0.12.0"
 """What handlers see as server version; some parse it."""
 
 SHIPPED: Final = "flambeau.handlers"
-ENVELOPES: Final = "ts.torch_handler.request_envelope"
+ENVELOPES: Final = {
+    "body": ("flambeau.handlers.envelopes", "BodyEnvelope"),
+    "json": ("flambeau.handlers.envelopes", "JSONEnvelope"),
+    "kserve": ("flambeau.handlers.envelopes", "KServeEnvelope"),
+    "kservev2": ("flambeau.handlers.envelope_kservev2", "KServev2Envelope"),
+}
+"""Name in ``service_envelope`` to module and class. Any other name is an importable module."""
 
 
 def load(message: Load, link: ServerLink) -> Service:
@@ -193,27 +199,20 @@ def _only_class(module: ModuleType, handler: str) -> type:
 
 def _wrap(entry: Any, envelope: str) -> Any:
     """``entry`` behind the request envelope of that name."""
-    wanted = f"{ENVELOPES}.{envelope}"
+    if envelope in ENVELOPES:
+        module_name, class_name = ENVELOPES[envelope]
+        return getattr(importlib.import_module(module_name), class_name)(entry).handle
     try:
-        module = importlib.import_module(wanted)
+        module = importlib.import_module(envelope)
     except ModuleNotFoundError as error:
-        if not _is_itself(error.name, wanted):
+        if not _is_itself(error.name, envelope):
             raise
-        try:
-            module = importlib.import_module(envelope)
-        except ModuleNotFoundError as missing:
-            if not _is_itself(missing.name, envelope):
-                raise
-            raise ValueError(
-                f"service_envelope={envelope}: no such envelope; "
-                "the shipped ones are body, json, kserve and kservev2"
-            ) from None
-    root = importlib.import_module(f"{ENVELOPES}.base").BaseEnvelope
-    found = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, root) and value is not root
-    ]
+        raise ValueError(
+            f"service_envelope={envelope}: no such envelope; "
+            f"the shipped ones are {', '.join(ENVELOPES)}"
+        ) from None
+    root = importlib.import_module("flambeau.handlers.envelopes").BaseEnvelope
+    found = [one for one in classes_of(module) if issubclass(one, root)]
     if len(found) != 1:
         raise ValueError(
             f"service_envelope={envelope}: expected one class deriving from BaseEnvelope, "

@@ -31,6 +31,9 @@ class Units:
         self.units = dict(UNIT_NAMES)
 
 
+METRIC_UNITS: Final = Units()
+
+
 class MetricTypes(Enum):
     """Kinds of metric."""
 

@@ -1,0 +1,34 @@
+"""``ImageClassifier``: an image to the five classes it most likely shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch.nn import functional
+
+from flambeau.handlers.labels import map_class_to_label
+from flambeau.handlers.timer import timed
+from flambeau.handlers.vision_handler import VisionHandler, imagenet_processing
+
+
+class ImageClassifier(VisionHandler):
+    """Answers each image with ``{label: probability}``, most probable first."""
+
+    topk = 5
+    image_processing = imagenet_processing("image_classifier")
+
+    def set_max_result_classes(self, topk: int) -> None:
+        """Choose how many classes are answered."""
+        self.topk = topk
+
+    def get_max_result_classes(self) -> int:
+        """How many classes are answered, at most."""
+        return self.topk
+
+    @timed
+    def postprocess(self, data: Any) -> list[dict[Any, Any]]:
+        """The most probable classes of each image."""
+        probabilities = functional.softmax(data, dim=1)
+        count = min(self.topk, probabilities.shape[1])
+        values, classes = probabilities.topk(count, dim=1)
+        return map_class_to_label(values.tolist(), self.mapping, classes.tolist())

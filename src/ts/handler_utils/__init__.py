@@ -1,0 +1,3 @@
+"""Tools for handlers."""
+
+from __future__ import annotations

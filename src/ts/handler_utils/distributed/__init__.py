@@ -1,0 +1,3 @@
+"""Models spread over devices."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Preprocessing on the device."""
+
+from __future__ import annotations

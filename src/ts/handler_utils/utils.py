@@ -1,0 +1,10 @@
+"""Streaming, and classes by name."""
+
+from __future__ import annotations
+
+from flambeau.worker.context import Context as Context
+from flambeau.worker.old_wire import create_predict_response as create_predict_response
+from flambeau.worker.older import import_class as import_class
+from flambeau.worker.streaming import (
+    send_intermediate_predict_response as send_intermediate_predict_response,
+)

@@ -1,0 +1,5 @@
+"""Dimensions of metrics."""
+
+from __future__ import annotations
+
+from flambeau.worker.metric_values import Dimension as Dimension

@@ -1,0 +1,5 @@
+"""Kinds of metrics."""
+
+from __future__ import annotations
+
+from flambeau.worker.metric_values import MetricTypes as MetricTypes

@@ -1,0 +1,3 @@
+"""The wire of the original's workers."""
+
+from __future__ import annotations

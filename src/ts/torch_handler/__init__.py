@@ -1,0 +1,3 @@
+"""The default handlers."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Handlers of models spread over devices."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Request envelopes: between the request and the handler."""
+
+from __future__ import annotations

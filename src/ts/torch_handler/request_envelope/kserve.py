@@ -1,0 +1,6 @@
+"""KServe v1."""
+
+from __future__ import annotations
+
+from flambeau.handlers.envelopes import BaseEnvelope as BaseEnvelope
+from flambeau.handlers.envelopes import KServeEnvelope as KServeEnvelope

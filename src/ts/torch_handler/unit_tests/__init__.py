@@ -1,0 +1,3 @@
+"""Tools for unit tests of handlers."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Functions handlers import."""
+
+from __future__ import annotations

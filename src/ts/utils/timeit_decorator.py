@@ -1,0 +1,5 @@
+"""Timing of a function."""
+
+from __future__ import annotations
+
+from flambeau.handlers.timer import timeit as timeit
