@@ -12,8 +12,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from bench import report
-from bench.measure import QUIET, Sample, sample
-from bench.servers import SIDES, Server, bare_loop
+from bench.measure import QUIET, Sample, sample, sample_bare
+from bench.servers import SIDES, Server
 from bench.startup import start_figures
 from bench.venvs import provide
 from bench.workloads import WORKLOADS, Workload
@@ -79,14 +79,19 @@ def run_workload(workload: Workload, chosen: argparse.Namespace) -> dict[str, li
 
 def take(server: Server | None, workload: Workload, chosen: argparse.Namespace) -> Sample:
     """One sample of a server, or of the bare loop without one; the quietest of a few tries."""
-    if server is None:
-        return Sample(rate=bare_loop(workload, chosen.seconds))
-    sample(server, workload, 1)
-    best = sample(server, workload, chosen.seconds)
+
+    def once() -> Sample:
+        if server is None:
+            return sample_bare(workload, chosen.seconds)
+        return sample(server, workload, chosen.seconds)
+
+    if server is not None:
+        sample(server, workload, 1)
+    best = once()
     for _ in range(0 if chosen.quick else RETRIES):
         if best.noise <= QUIET:
             break
-        best = min(best, sample(server, workload, chosen.seconds), key=lambda each: each.noise)
+        best = min(best, once(), key=lambda each: each.noise)
     return best
 
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from bench.servers import bare_loop
+
 if TYPE_CHECKING:
     from bench.servers import Server
     from bench.workloads import Workload
@@ -127,31 +129,49 @@ def read_wrk(text: str) -> Loaded:
     return Loaded(int(total.group(1)), errors, seconds, percentiles["50"], percentiles["99"])
 
 
+class Watch:
+    """What the machine did between ``__init__`` and ``noise``."""
+
+    def __init__(self, server: Server | None = None) -> None:
+        self._server = server
+        self._begin = self._now()
+
+    def _now(self) -> tuple[float, float, float, float, float]:
+        """Clock, busy and stolen seconds of all cores, seconds of the server, seconds of our own."""
+        times = psutil.cpu_times()
+        busy = times.user + times.nice + times.system + times.irq + times.softirq
+        served = self._server.cpu_seconds() if self._server else 0.0
+        return time.perf_counter(), busy, times.steal, served, own_seconds()
+
+    def noise(self) -> tuple[float, float, float]:
+        """Processor seconds of the server, cores used by others, cores stolen."""
+        pairs = zip(self._now(), self._begin, strict=True)
+        elapsed, busy, steal, served, own = (after - before for after, before in pairs)
+        return served, max(0.0, busy - served - own) / elapsed, steal / elapsed
+
+
 def sample(server: Server, workload: Workload, seconds: float) -> Sample:
     """One sample of ``server`` under ``workload``."""
-    clock, machine, served, own = (
-        time.perf_counter(),
-        psutil.cpu_times(),
-        server.cpu_seconds(),
-        own_seconds(),
-    )
+    watch = Watch(server)
     loaded = apply_load(server, workload, seconds)
-    served = server.cpu_seconds() - served
-    own = own_seconds() - own
-    after, elapsed = psutil.cpu_times(), time.perf_counter() - clock
-    busy = sum(
-        getattr(after, kind) - getattr(machine, kind)
-        for kind in ("user", "nice", "system", "irq", "softirq")
-    )
+    served, others, steal = watch.noise()
     return Sample(
         rate=loaded.requests / loaded.seconds,
         p50_ms=loaded.p50_ms,
         p99_ms=loaded.p99_ms,
         cpu_us=served / max(1, loaded.requests) * 1e6,
         errors=loaded.errors,
-        others=max(0.0, busy - served - own) / elapsed,
-        steal=(after.steal - machine.steal) / elapsed,
+        others=others,
+        steal=steal,
     )
+
+
+def sample_bare(workload: Workload, seconds: float) -> Sample:
+    """One sample of the handler called in a loop with no server at all."""
+    watch = Watch()
+    rate = bare_loop(workload, seconds)
+    _, others, steal = watch.noise()
+    return Sample(rate=rate, others=others, steal=steal)
 
 
 def own_seconds() -> float:
