@@ -102,6 +102,8 @@ class Plane:
         self.model_api_enabled = True
         self.asked = []
         self.jobs = []
+        self.inputs = []
+        """Of each job, as it was submitted: an answered job lets go of them."""
         self.startup = None
         self.health = True
         self.answer = lambda _: Answer(body=b"ok")
@@ -112,6 +114,7 @@ class Plane:
         if self.refusal is not None:
             raise self.refusal
         self.jobs.append(job)
+        self.inputs.append([(p.name, p.content_type, b"".join(p.chunks)) for p in job.parts])
         answer = self.answer(job)
         if answer is not None:
             job.answer(answer)

@@ -10,10 +10,6 @@ from flambeau.rest.app import MAX_KNOWN
 from flambeau.rest.route import Api, When
 
 
-def inputs(job):
-    return [(part.name, part.content_type, b"".join(part.chunks)) for part in job.parts]
-
-
 async def test_a_prediction_is_answered_without_a_phrase_or_a_type(inference):
     response = await inference.send("POST", "/predictions/echo", body=b"x")
     assert (response.status, response.reason, response.body) == (200, "", b"ok")
@@ -98,11 +94,11 @@ async def test_an_unknown_model_is_not_found(inference, target, name):
 
 async def test_query_parameters_are_inputs_only_where_they_always_were(inference, plane):
     await inference.send("POST", "/predictions/echo?a=1", body=b"x")
-    assert inputs(plane.jobs[0]) == [("body", "", b"x")]
+    assert plane.inputs[0] == [("body", "", b"x")]
     for target in ("/echo/predict?a=1&a=2", "/models/echo/invoke?a=1&a=2"):
         for _ in range(2):
             await inference.send("POST", target, [("Content-Type", "text/plain")], b"x")
-            assert inputs(plane.jobs[-1]) == [
+            assert plane.inputs[-1] == [
                 ("a", "", b"1"),
                 ("a", "", b"2"),
                 ("body", "text/plain", b"x"),
@@ -114,7 +110,7 @@ async def test_invocations_take_the_name_from_the_form(inference, plane):
     assert (
         await inference.send("POST", "/invocations", form, b"model_name=echo&a=1")
     ).status == 200
-    assert inputs(plane.jobs[0]) == [("model_name", "", b"echo"), ("a", "", b"1")]
+    assert plane.inputs[0] == [("model_name", "", b"echo"), ("a", "", b"1")]
     other = await inference.send("POST", "/invocations", form, b"model_name=nope&a=1")
     assert other.json["message"] == "Model not found: nope"
 
