@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from png import read_png
+
 from ts.torch_handler.base_handler import BaseHandler
 from ts.utils.util import PredictionException
 

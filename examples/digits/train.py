@@ -59,6 +59,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="where the weights go")
     out: Path = parser.parse_args().out
     torch.manual_seed(0)
+    torch.set_num_threads(1)  # more only get in each other's way with a net this small
     learnt, tested, learnt_labels, tested_labels = digits()
     network = DigitNet()
     begin = perf_counter()
