@@ -87,10 +87,12 @@ class Server:
             self._own(started, _repeat(metrics.flush, LOG_INTERVAL), "metrics flush")
             plane = self._make_plane(started, temp, logs, metrics)
             await self._load_models(plane)
-            started.push_async_callback(plane.stop, options.drain_timeout)
-            started.callback(self._close_listeners)
             await self._open_listeners(started, plane, gate, metrics, logs)
             self._start_readings(started, plane, metrics)
+            # From here on a stop is gentle: no new connections, then what was accepted, and only
+            # then the connections it came from.
+            started.push_async_callback(plane.stop, options.drain_timeout)
+            started.callback(self._close_listeners)
             gc.collect()
             gc.freeze()
             sys.stdout.write(f"{STARTED}\n")
@@ -145,7 +147,7 @@ class Server:
         rule = parts.environment_rule(options)
         launcher = parts.launcher(options, rule, PrintedMetrics(metrics, logs.model.write))
         started.push_async_callback(launcher.close)
-        return ControlPlane(
+        plane = ControlPlane(
             parts.model_store(options, temp),
             parts.workshop(options, launcher, rule, numbers.__next__),
             metrics,
@@ -153,6 +155,8 @@ class Server:
             model_api=options.enable_model_api,
             unregister_timeout=options.unregister_model_timeout,
         )
+        started.push_async_callback(plane.stop, 0.0)
+        return plane
 
     async def _load_models(self, plane: ControlPlane) -> None:
         """Unpack and register the start-up models; their workers load while we go on."""

@@ -91,7 +91,7 @@ class ModelVersion:
         )
         self._workshop = workshop
         self._preload = frozenset[str]()
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: dict[asyncio.Task[None], Slot] = {}
         self._closed: FlambeauError | None = None
         self._trouble = False
         """Some worker has failed since it was last ready."""
@@ -161,18 +161,21 @@ class ModelVersion:
         """Have at least ``least`` and at most ``most`` workers; the new slots come back.
 
         Workers that go may take ``grace`` seconds to finish what they hold, None for as long as
-        it takes.
+        it takes. Raises the error of ``close`` when new ones are asked of a closed version.
         """
+        if self._closed is not None and least > 0:
+            raise self._closed
         self.min_workers, self.max_workers = least, most
         todo = plan(len(self.slots), least, most)
         for position in todo.stop:
             self._leave(self.slots.pop(position), grace)
+        for slot in self.slots:
+            slot.retry_now()
         new = [self._new_slot() for _ in range(todo.add)]
         self.slots += new
         for slot in new:
             slot.start()
-        if not self.slots:
-            self.dispatcher.fail_all(NoWorker(NO_WORKER.format(model=f'Model "{self.spec.name}"')))
+        self._answer_if_deserted()
         return new
 
     def rebatch(self, size: int | None, delay_ms: int | None) -> None:
@@ -183,6 +186,8 @@ class ModelVersion:
             max_batch_delay=self.spec.max_batch_delay if delay_ms is None else delay_ms,
         )
         self.dispatcher.batcher.policy = self._policy()
+        for slot in self.slots:
+            slot.load.batch_size = self.spec.batch_size  # for the worker of its next start
         self.dispatcher.wake()
 
     async def left(self) -> None:
@@ -193,10 +198,12 @@ class ModelVersion:
     async def close(self, error: Unavailable, grace: float | None) -> None:
         """End this version: answer who waits with ``error``, stop the workers, remove the files.
 
-        Running jobs may take ``grace`` seconds.
+        Running jobs may take ``grace`` seconds. A second call may cut that short.
         """
         self._closed = error
         self.dispatcher.fail_all(error)
+        for slot in list(self._leaving.values()):
+            self._leave(slot, grace)
         self.scale(0, 0, grace)
         await self.left()
         await asyncio.to_thread(self.files.discard)
@@ -230,8 +237,18 @@ class ModelVersion:
 
     def _leave(self, slot: Slot, grace: float | None) -> None:
         leaving = asyncio.create_task(slot.stop(grace), name=f"stop {slot.command.name}")
-        self._leaving.add(leaving)
-        leaving.add_done_callback(self._leaving.discard)
+        self._leaving[leaving] = slot
+        leaving.add_done_callback(self._left)
+
+    def _left(self, leaving: asyncio.Task[None]) -> None:
+        del self._leaving[leaving]
+        self._answer_if_deserted()
+
+    def _answer_if_deserted(self) -> None:
+        """Without workers nobody will ever take what waits, or came back from one that left."""
+        if not self.slots:
+            no_worker = NoWorker(NO_WORKER.format(model=f'Model "{self.spec.name}"'))
+            self.dispatcher.fail_all(self._closed or no_worker)
 
     def _new_slot(self) -> Slot:
         shop, spec = self._workshop, self.spec

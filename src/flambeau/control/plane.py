@@ -1,7 +1,8 @@
 """The operations of the server; both faces, start-up and snapshots call these.
 
 Changes to one name are made one after the other (``_turn``), so that two registrations cannot
-both win; nothing here ever blocks the event loop or another name.
+both win; nothing here ever blocks the event loop or another name. A change goes on to its end even
+when whoever asked for it has gone.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from flambeau.control.customized import ask_handler
@@ -30,7 +31,7 @@ from flambeau.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
     from flambeau.archive.store import ModelFiles, ModelStore, StartupEntry
     from flambeau.control.requests import (
@@ -50,6 +51,10 @@ logger = logging.getLogger("flambeau.control")
 
 PROCESSING = Outcome(accepted=True, view=StatusView("Processing worker updates..."))
 LONGEST_PAGE = 100
+STOP_WAIT = 5.0
+"""Seconds that changes under way get to undo themselves when the server stops."""
+
+T = TypeVar("T")
 
 
 class ControlPlane:
@@ -76,6 +81,8 @@ class ControlPlane:
         self._registry = Registry()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._closing: dict[ModelVersion, asyncio.Event] = {}
+        """Versions that end, and are no longer in the registry; set when they are gone."""
         self._stopping = False
 
     # -- jobs
@@ -153,12 +160,20 @@ class ControlPlane:
             raise ShuttingDown("The server is stopping and registers no more models.")
         if request.url is None:
             raise BadRequest("Parameter url is required.")
+        return await self._carry_out(
+            self._register(request, at_startup=at_startup, default_name=default_name)
+        )
+
+    async def _register(
+        self, request: RegisterModel, *, at_startup: bool, default_name: str
+    ) -> Outcome:
         async with AsyncExitStack() as undo:
             files = await self._fetch(request, trusted=at_startup)
             undo.push_async_callback(self._discard, files)
             spec = settle(
                 request, files, self._defaults, at_startup=at_startup, default_name=default_name
             )
+            await self._gone(spec.name, spec.version)
             async with self._turn(spec.name):
                 version = await self._add(spec, files)
                 undo.pop_all()
@@ -180,13 +195,13 @@ class ControlPlane:
             most = least if most is None else most
             if most < least:
                 raise BadRequest("max_worker cannot be less than min_worker.")
-        version = self._registry.find(request.model_name, request.model_version)
-        if batch_size is not None or delay is not None:
-            version.rebatch(batch_size, delay)
-        if least is None or most is None:
-            least, most = version.min_workers, version.max_workers
         grace = None if request.timeout < 0 else float(request.timeout)
-        async with self._turn(version.spec.name):
+        async with self._turn(request.model_name):
+            version = self._registry.find(request.model_name, request.model_version)
+            if batch_size is not None or delay is not None:
+                version.rebatch(batch_size, delay)
+            if least is None or most is None:
+                least, most = version.min_workers, version.max_workers
             slots = version.scale(least, most, grace)
         if not request.synchronous:
             return PROCESSING
@@ -201,12 +216,8 @@ class ControlPlane:
             raise MethodNotAllowed
         version = self._registry.find(request.model_name, request.model_version)
         self._registry.remove(version)
-        await self._close(
-            version,
-            Unavailable(f'Model "{request.model_name}" was unregistered.'),
-            self._unregister_timeout,
-        )
-        await asyncio.to_thread(self._store.forget_download, version.files)
+        error = Unavailable(f'Model "{request.model_name}" was unregistered.')
+        await self._carry_out(self._close(version, error, self._unregister_timeout, forget=True))
         return _done(f'Model "{request.model_name}" unregistered')
 
     async def set_default(self, request: SetDefaultVersion) -> Outcome:
@@ -241,15 +252,19 @@ class ControlPlane:
     async def stop(self, limit: float) -> None:
         """Let everything accepted be answered, for at most ``limit`` seconds, then end all."""
         self._stopping = True
-        versions = list(self._registry)
-        if versions:
-            await asyncio.wait(
-                [asyncio.ensure_future(version.idle()) for version in versions], timeout=limit
-            )
+        versions = [*self._registry, *self._closing]
+        idle = [asyncio.ensure_future(version.idle()) for version in versions]
+        if idle:
+            _, late = await asyncio.wait(idle, timeout=limit)
+            for one in late:
+                one.cancel()
         error = ShuttingDown("The server is stopping.")
         await asyncio.gather(*(self._close(version, error, 0.0) for version in versions))
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            _, unfinished = await asyncio.wait(self._tasks, timeout=STOP_WAIT)
+            for task in unfinished:
+                task.cancel()
+            await asyncio.gather(*unfinished, return_exceptions=True)
 
     # -- the steps of a registration
 
@@ -273,6 +288,8 @@ class ControlPlane:
         metrics = self._metrics.model(spec.name, spec.version)
         version = ModelVersion(spec, files, self._workshop, metrics)
         await version.prepare()
+        if self._stopping:
+            raise ShuttingDown("The server is stopping and registers no more models.")
         self._registry.add(version)
         return version
 
@@ -287,8 +304,7 @@ class ControlPlane:
             self._registry.set_default(version.spec.name, heir.spec.version)
             self._registry.remove(version)
         error = Unavailable(f'Model "{version.spec.name}" could not be started.')
-        await self._close(version, error, 0.0)
-        await asyncio.to_thread(self._store.forget_download, version.files)
+        await self._close(version, error, 0.0, forget=True)
 
     async def _settled(
         self, version: ModelVersion, request: RegisterModel, slots: list[Slot]
@@ -326,9 +342,37 @@ class ControlPlane:
                     out_of_memory=isinstance(error, WorkerStartFailed) and error.out_of_memory,
                 )
 
-    async def _close(self, version: ModelVersion, error: Unavailable, grace: float) -> None:
-        await version.close(error, grace)
-        self._metrics.forget(version.spec.name, version.spec.version)
+    async def _close(
+        self, version: ModelVersion, error: Unavailable, grace: float, *, forget: bool = False
+    ) -> None:
+        """End ``version``; ``forget`` deletes its download. A second call may cut the first short."""
+        gone = self._closing.get(version)
+        if gone is not None:
+            await version.close(error, grace)
+            await gone.wait()
+            return
+        gone = self._closing[version] = asyncio.Event()
+        try:
+            await version.close(error, grace)
+            if forget:
+                await asyncio.to_thread(self._store.forget_download, version.files)
+        finally:
+            self._metrics.forget(version.spec.name, version.spec.version)
+            del self._closing[version]
+            gone.set()
+
+    async def _gone(self, name: str, version: str) -> None:
+        """Returns when no version of that name and number is still ending."""
+        for other, gone in list(self._closing.items()):
+            if (other.spec.name, other.spec.version) == (name, version):
+                await gone.wait()
+
+    async def _carry_out(self, change: Coroutine[Any, Any, T]) -> T:
+        """Do ``change`` to its end, even if the caller is cancelled: half done would be worse."""
+        task = asyncio.create_task(change)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
 
     @asynccontextmanager
     async def _turn(self, name: str) -> AsyncIterator[None]:

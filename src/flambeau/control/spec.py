@@ -9,7 +9,7 @@ stands between them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from flambeau.archive.manifest import RuntimeType
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from flambeau.archive.store import ModelFiles
     from flambeau.control.requests import RegisterModel
 
-RUNTIMES = {"python": "python", "python3": "python3", "lsp": "LSP"}
 BATCH_SIZE = 1
 BATCH_DELAY_MS = 100
 
@@ -91,8 +90,9 @@ def settle(
     *,
     at_startup: bool = False,
     default_name: str = "",
+    pinned: VersionDefaults = NOTHING,
 ) -> ModelSpec:
-    """The spec of the version ``request`` asks for.
+    """The spec of the version ``request`` asks for; ``pinned`` values beat all others.
 
     Raises InvalidModel when no name can be found, BadRequest for values that make no sense.
     """
@@ -103,7 +103,7 @@ def settle(
     version = manifest.model.model_version or "1.0"
     known = defaults.of(name, version)
     least, most = _workers(request, config, known, defaults, at_startup=at_startup)
-    return ModelSpec(
+    spec = ModelSpec(
         name=name,
         version=version,
         url=request.url or "",
@@ -142,6 +142,12 @@ def settle(
         manifest=files.manifest_document,
         yaml=files.config_document,
     )
+    return _pin(spec, pinned)
+
+
+def _pin(spec: ModelSpec, pinned: VersionDefaults) -> ModelSpec:
+    values = {name: getattr(pinned, name) for name in pinned.__slots__}
+    return replace(spec, **{name: value for name, value in values.items() if value is not None})
 
 
 def given(text: str | None) -> str | None:
@@ -150,9 +156,9 @@ def given(text: str | None) -> str | None:
 
 
 def first(*values: int | None) -> int:
-    """The first value that is given and not zero: zero means unset in the yaml."""
+    """The first value that is given and above zero: anything else means unset in the files."""
     for value in values:
-        if value:
+        if value is not None and value > 0:
             return value
     return values[-1] or 0
 
@@ -185,11 +191,13 @@ def not_negative(name: str, value: int) -> int:
 
 def _runtime(request: RegisterModel, known: VersionDefaults, manifest: RuntimeType | None) -> str:
     if request.runtime is not None:
-        runtime = RUNTIMES.get(request.runtime.lower())
-        if runtime is None:
-            raise BadRequest(f"Invalid RuntimeType value: {request.runtime}")
-        return runtime
-    return known.runtime or str(manifest or RuntimeType.PYTHON)
+        try:
+            return str(RuntimeType(request.runtime))
+        except ValueError:
+            raise BadRequest(f"Invalid RuntimeType value: {request.runtime}") from None
+    if manifest is None and known.runtime is None:
+        raise InvalidModel("Runtime is not defined or invalid.")
+    return known.runtime or str(manifest)
 
 
 def _workers(

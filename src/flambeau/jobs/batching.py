@@ -55,7 +55,10 @@ class DynamicBatcher:
         if not waiting:
             return []
         if waiting >= policy.size:
-            return queue.take(policy.size, now)
+            jobs = queue.take(policy.size, now)
+            if len(jobs) == policy.size or _ended_by_one_alone(jobs, queue):
+                return jobs
+            queue.put_back(jobs)  # some of those waiting had gone: this is no full batch
         if not idle:
             return []
         if policy.strict:
@@ -72,3 +75,9 @@ class DynamicBatcher:
         if head is None or not self.policy.strict:
             return None
         return max(0.0, head.arrived + self.policy.delay - now)
+
+
+def _ended_by_one_alone(jobs: list[Job], queue: JobQueue) -> bool:
+    """Whether ``jobs``, just taken, can grow no more: a job that travels alone is or follows it."""
+    following = queue.head()
+    return bool(jobs) and (jobs[0].alone or (following is not None and following.alone))

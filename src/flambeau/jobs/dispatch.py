@@ -18,10 +18,12 @@ from flambeau.errors import (
     DeadlineExceeded,
     FlambeauError,
     QueueFull,
+    RequestTooLarge,
     WorkerDied,
     WorkerTimedOut,
 )
 from flambeau.jobs.feed import Feed, Prefetch
+from flambeau.transport.frames import ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -44,7 +46,7 @@ class ReadyWorker(Protocol):
 
 
 class Dispatcher:
-    """The queue of one version and the workers that empty it.
+    """The queue of one version and the workers that empty it. Implements ``Flow`` for the waiting.
 
     ``response_timeout`` and ``client_timeout`` are in seconds; ``client_timeout`` 0 means that
     clients wait as long as it takes.
@@ -82,8 +84,13 @@ class Dispatcher:
 
     @property
     def in_flight(self) -> int:
-        """Jobs that are with a worker."""
-        return sum(len(batch.jobs) for feed in self._feeds for batch in feed.batches)
+        """Jobs that are with a worker and want an answer."""
+        return sum(
+            not (job.answered or job.cancelled)
+            for feed in self._feeds
+            for batch in feed.batches
+            for job in batch.jobs.values()
+        )
 
     def submit(self, job: Job) -> None:
         """Queue ``job``; its answer comes through ``job.on_answer``.
@@ -92,6 +99,7 @@ class Dispatcher:
         """
         if not self.queue.put(job):
             raise QueueFull
+        job.flow = self
         if self.client_timeout:
             self._watch_deadline(job)
         if not self._pumping:
@@ -111,10 +119,21 @@ class Dispatcher:
         self._emptied.set()
 
     async def idle(self) -> None:
-        """Returns when no job waits or is with a worker."""
-        while len(self.queue) or self.in_flight:
+        """Returns when no job waits or is with a worker; those whose clients have gone count not."""
+        while self.queue.pending or self.in_flight:
             self._emptied.clear()
             await self._emptied.wait()
+
+    def pause(self) -> None:
+        """See Flow; a waiting job has no pieces."""
+
+    def resume(self) -> None:
+        """See Flow."""
+
+    def cancel(self, job: Job) -> None:  # noqa: ARG002 - Flow's signature
+        """The client of a job, waiting or running, has gone."""
+        self._metrics.cancelled()
+        self._emptied.set()
 
     async def serve(self, worker: ReadyWorker, retire: asyncio.Future[None]) -> None:
         """Feed ``worker`` until ``retire`` is done and it has answered all it holds.
@@ -122,7 +141,7 @@ class Dispatcher:
         Raises WorkerDied when the worker ends, WorkerTimedOut when it takes too long; in both
         cases its running batch has been answered and the rest is back in the queue.
         """
-        feed = Feed(worker.channel, self._prefetch)
+        feed = Feed(worker.channel, self._prefetch, self.cancel)
         finished: asyncio.Future[None] = self._loop.create_future()
 
         def deliver(replies: Replies, blobs: list[bytes]) -> None:
@@ -141,6 +160,7 @@ class Dispatcher:
                 if finished in done:
                     return
                 if worker.channel.ended in done:
+                    feed.retired = True  # before the wait: it must get no more
                     error = WorkerDied(killed=await worker.died_of_kill())
                     self._lose(feed, error)
                     raise error
@@ -170,23 +190,34 @@ class Dispatcher:
             for feed in list(self._feeds):
                 while len(queue) and feed.room and (idle is not bool(feed.batches)):
                     jobs = take(queue, now, idle=idle)
-                    if not jobs:
+                    if not jobs or not self._give(feed, jobs, now):
                         break
-                    feed.add(jobs, now)
-                    self._running.set()
                     if idle:
                         self._feeds.remove(feed)
                         self._feeds.append(feed)
         for feed in self._feeds:
             feed.flush()
+        if not len(queue):
+            self._emptied.set()
         self._arm(now)
+
+    def _give(self, feed: Feed, jobs: list[Job], now: float) -> bool:
+        try:
+            feed.add(jobs, now)
+        except ProtocolError as error:
+            for job in jobs:
+                job.fail(RequestTooLarge(f"The worker cannot be sent this: {error}"))
+            self.wake()
+            return False
+        self._running.set()
+        return True
 
     def _arm(self, now: float) -> None:
         """Come back when a waiting batch is due for an idle worker."""
         if self._waking is not None:
             self._waking.cancel()
             self._waking = None
-        if not len(self.queue) or all(feed.batches for feed in self._feeds):
+        if not len(self.queue) or not any(feed.wants for feed in self._feeds):
             return
         wait = self.batcher.wait(self.queue, now)
         if wait is not None:
@@ -223,6 +254,8 @@ class Dispatcher:
     def _lose(self, feed: Feed, error: FlambeauError) -> None:
         rest = feed.lose(error)
         if rest:
+            for job in rest:
+                job.flow = self
             self.queue.put_back(rest)
             self.wake()
         self._emptied.set()
@@ -231,22 +264,21 @@ class Dispatcher:
 
     async def _overdue(self, feed: Feed) -> None:
         """Returns when the running batch of ``feed`` has outlived the response time-out."""
-        while not feed.overdue(self.response_timeout, monotonic()):
-            if feed.batches:
-                began = feed.batches[0].began
-                await asyncio.sleep(max(0.01, began + self.response_timeout - monotonic()))
-            else:
-                await self._busy(feed)
-
-    async def _busy(self, feed: Feed) -> None:
-        """Returns when ``feed`` holds a batch again."""
-        while not feed.batches:
-            self._running.clear()
-            await self._running.wait()
+        while True:
+            while not feed.batches:
+                self._running.clear()
+                await self._running.wait()
+            left = feed.left(self.response_timeout, monotonic())
+            if left < 0:
+                return
+            await asyncio.sleep(max(0.01, left))
 
     def _watch_deadline(self, job: Job) -> None:
         job.deadline = job.arrived + self.client_timeout
-        self._deadlines.append(job)
+        deadlines = self._deadlines
+        while deadlines and (deadlines[0].answered or deadlines[0].cancelled):
+            deadlines.popleft()
+        deadlines.append(job)
         if self._expiring is None:
             self._expiring = self._loop.call_at(
                 self._loop.time() + self.client_timeout, self._expire
@@ -256,7 +288,9 @@ class Dispatcher:
         """Answer the jobs whose clients have waited long enough; the rest is watched on."""
         now = monotonic()
         deadlines = self._deadlines
-        while deadlines and (deadlines[0].answered or deadlines[0].deadline <= now):
+        while deadlines and (
+            deadlines[0].answered or deadlines[0].cancelled or deadlines[0].deadline <= now
+        ):
             job = deadlines.popleft()
             job.fail(
                 DeadlineExceeded(
@@ -264,6 +298,7 @@ class Dispatcher:
                     "(clientTimeoutInMills) this model gives its clients."
                 )
             )
+        self._emptied.set()
         self._expiring = None
         if deadlines:
             self._expiring = self._loop.call_later(deadlines[0].deadline - now, self._expire)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from flambeau.errors import (
@@ -25,6 +26,8 @@ from flambeau.transport.frames import head
 from flambeau.transport.messages import Cancel, JobHead, PartHead, Predict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flambeau.jobs.job import Job
     from flambeau.supervision.channel import Channel
     from flambeau.transport.messages import Replies, ReplyHead
@@ -44,27 +47,35 @@ class Prefetch:
 
 
 class Batch:
-    """Jobs sent together, by id, and when the worker could begin with them."""
+    """Jobs sent together, by id, and when the worker could begin with them.
 
-    __slots__ = ("began", "jobs", "members")
+    ``heard`` is when the worker last gave a sign of them: a piece of a stream, or the beginning.
+    """
+
+    __slots__ = ("began", "heard", "jobs", "members")
 
     def __init__(self, jobs: list[Job]) -> None:
         self.members = jobs
         self.jobs = {job.id: job for job in jobs}
         """Those without a last answer."""
-        self.began = 0.0
+        self.began = self.heard = 0.0
+
+    def begin(self, now: float) -> None:
+        """The worker can begin with it."""
+        self.began = self.heard = now
 
 
 class Feed:
     """One ready worker as dispatch sees it. Implements ``Flow`` for the jobs it carries."""
 
-    def __init__(self, channel: Channel, prefetch: Prefetch) -> None:
+    def __init__(self, channel: Channel, prefetch: Prefetch, gone: Callable[[Job], None]) -> None:
         self.channel = channel
         self.batches: deque[Batch] = deque()
         self.depth = 1
         self.retired = False
         """Gets no more jobs; ends when it has answered what it holds."""
         self._prefetch = prefetch
+        self._gone = gone
         self._mean = UNKNOWN
         self._out: list[bytes] = []
         self._paused = 0
@@ -72,14 +83,18 @@ class Feed:
     @property
     def room(self) -> bool:
         """May take another batch."""
-        return len(self.batches) < self.depth and not self.retired
+        return len(self.batches) < self.depth and not self.retired and not self.channel.ended.done()
+
+    @property
+    def wants(self) -> bool:
+        """Has nothing to do and may take a batch."""
+        return not self.batches and self.room
 
     def add(self, jobs: list[Job], now: float) -> None:
-        """Take ``jobs`` as one batch; ``flush`` sends it."""
-        batch = Batch(jobs)
-        if not self.batches:
-            batch.began = now
-        self.batches.append(batch)
+        """Take ``jobs`` as one batch; ``flush`` sends it.
+
+        Raises ProtocolError, and takes nothing, when they are too large for one frame.
+        """
         heads = []
         size = 0
         chunks: list[bytes] = []
@@ -96,6 +111,10 @@ class Feed:
             heads.append(JobHead(job.id, job.request_id, job.headers, parts))
         self._out.append(head(Predict(heads), size))
         self._out += chunks
+        batch = Batch(jobs)
+        if not self.batches:
+            batch.begin(now)
+        self.batches.append(batch)
 
     def flush(self) -> None:
         """Send all batches added since the last time as one write."""
@@ -114,12 +133,13 @@ class Feed:
             if job is not None:
                 job.answer(_answer(reply, blob))
         if not replies.done:
+            batch.heard = now
             return None
         self.batches.popleft()
         for job in jobs.values():
             job.fail(InternalError("The worker gave no answer to this request."))
         if self.batches:
-            self.batches[0].began = now
+            self.batches[0].begin(now)
         self._learn(replies.handler_us / 1e6)
         return batch
 
@@ -136,9 +156,14 @@ class Feed:
         self._out = []
         return rest
 
-    def overdue(self, limit: float, now: float) -> bool:
-        """The running batch has had more than ``limit`` seconds."""
-        return bool(self.batches) and now - self.batches[0].began > limit
+    def left(self, limit: float, now: float) -> float:
+        """Seconds the running batch still has of ``limit`` for its next sign of life.
+
+        Time in which a slow client holds the worker back does not count against it.
+        """
+        if self._paused:
+            self.batches[0].heard = now
+        return self.batches[0].heard + limit - now
 
     def pause(self) -> None:
         """A client of a stream reads slowly: take no bytes from this worker."""
@@ -149,12 +174,15 @@ class Feed:
     def resume(self) -> None:
         """That client has read."""
         self._paused -= 1
+        if self.batches:
+            self.batches[0].heard = monotonic()
         if self._paused == 0:
             self.channel.resume()
 
     def cancel(self, job: Job) -> None:
         """Tell the worker that the client of ``job`` has gone."""
         self.channel.send(Cancel([job.id]))
+        self._gone(job)
 
     def _learn(self, seconds: float) -> None:
         """Keep the mean handler time, and from it how far ahead this worker is fed."""
@@ -164,7 +192,7 @@ class Feed:
             self._mean += SMOOTHING * (seconds - self._mean)
         most = self._prefetch.most
         ahead = int(self._prefetch.seconds / self._mean) if self._mean > 0 else most
-        self.depth = min(1 + ahead, most)
+        self.depth = max(1, min(1 + ahead, most))
 
 
 def _answer(reply: ReplyHead, blob: bytes) -> Answer:

@@ -3,12 +3,13 @@
 A job is made by a face, waits in the queue of one model version, travels in a batch and is
 answered through ``answer``: once, or several times when the answer is a stream. Whoever holds a
 job and cannot go on answers it with an error; a job is never just dropped, unless its client has
-gone.
+gone. A face that fails while it takes an answer hurts nobody else: that is logged here.
 """
 
 from __future__ import annotations
 
 import itertools
+import logging
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flambeau.errors import FlambeauError
+
+logger = logging.getLogger("flambeau.jobs")
 
 _ids = itertools.count(1)
 
@@ -114,7 +117,7 @@ class Job:
         self.streaming = False
         """At least one piece of a stream has been sent."""
         self.flow: Flow | None = None
-        """The worker's channel, once the job is on its way."""
+        """Who has the job: the dispatcher while it waits, then the feed of a worker."""
 
     def answer(self, answer: Answer) -> None:
         """Tell the face, unless the client has gone or was answered already."""
@@ -124,7 +127,11 @@ class Job:
             self.streaming = True
         else:
             self.answered = True
-        self.on_answer(self, answer)
+            self.parts = []  # nobody needs the inputs any more; the job may be kept for a while
+        try:
+            self.on_answer(self, answer)
+        except Exception:
+            logger.exception("request %s: its answer could not be delivered", self.request_id)
 
     def fail(self, error: FlambeauError) -> None:
         """Answer with ``error``."""
@@ -135,5 +142,6 @@ class Job:
         if self.cancelled or self.answered:
             return
         self.cancelled = True
+        self.parts = []
         if self.flow is not None:
             self.flow.cancel(self)

@@ -43,7 +43,6 @@ class JobQueue:
         """Return jobs that never started to the head, in their old order, over any capacity."""
         for job in reversed(list(jobs)):
             job.taken = 0.0
-            job.flow = None
             self._jobs.appendleft(job)
 
     def head(self) -> Job | None:

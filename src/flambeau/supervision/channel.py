@@ -125,17 +125,20 @@ class Channel(asyncio.Protocol):
             if end < body + blobs:
                 self._needed = body + blobs - start
                 return data[start:]
-            self._deliver(decode(kind, data[start + HEADER_SIZE : body]), kind, data, body)
+            message = decode(kind, data[start + HEADER_SIZE : body])
             start = body + blobs
+            self._deliver(message, kind, data, body, start)
         self._needed = HEADER_SIZE
         return data[start:]
 
-    def _deliver(self, message: Any, kind: int, data: bytes, position: int) -> None:
+    def _deliver(self, message: Any, kind: int, data: bytes, position: int, end: int) -> None:
         if kind == Kind.REPLIES:
             blobs = []
             for reply in message.replies:
                 blobs.append(data[position : position + reply.size])
                 position += reply.size
+            if position != end:
+                raise ProtocolError("the replies and their bodies differ in size")
             if self.on_replies is not None:
                 try:
                     self.on_replies(message, blobs)

@@ -69,9 +69,9 @@ def _file_of(model_dir: Path, module: str) -> Path | None:
 def _imports(file: Path) -> Iterator[str]:
     try:
         tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError, OSError):
-        return
-    for node in ast.walk(tree):
+    except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):
+        return  # the last two: nested too deeply for the parser
+    for node in _run_at_import(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name
@@ -80,3 +80,13 @@ def _imports(file: Path) -> Iterator[str]:
             if node.module == HANDLERS.rstrip("."):
                 for alias in node.names:
                     yield HANDLERS + alias.name
+
+
+def _run_at_import(tree: ast.Module) -> Iterator[ast.AST]:
+    """The nodes that run when the module is imported: all but the bodies of its functions."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            waiting.extend(ast.iter_child_nodes(node))

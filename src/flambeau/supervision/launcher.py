@@ -42,6 +42,9 @@ class Worker(Protocol):
     async def stop(self, grace: float) -> None:
         """Ask it to end, and end it by force after ``grace`` seconds; returns when it is gone."""
 
+    def kill(self) -> None:
+        """End it at once; returns before it is gone."""
+
     def resident_bytes(self) -> int:
         """Resident memory now; 0 when it cannot be read."""
 
@@ -52,7 +55,7 @@ class Launcher(Protocol):
     async def launch(self, command: WorkerCommand) -> Worker:
         """A started, connected worker with nothing loaded.
 
-        Raises WorkerStartFailed when no process can be started.
+        Raises WorkerStartFailed when no process can be started. Cancelled, it leaves none behind.
         """
 
     async def close(self) -> None:

@@ -55,7 +55,8 @@ class Output:
     async def follow(self) -> None:
         """Start reading; call once, then ``give_away`` when the worker has its ends."""
         loop = asyncio.get_running_loop()
-        for stream, reader in zip(("stdout", "stderr"), self._readers, strict=True):
+        for stream in ("stdout", "stderr"):
+            reader = self._readers.pop(0)
             await loop.connect_read_pipe(
                 lambda stream=stream: _Lines(  # type: ignore[misc] # bound per loop round
                     lambda line, stream=stream: self._sink(self._name, stream, line)  # type: ignore[misc] # as above
@@ -68,3 +69,9 @@ class Output:
         for writer in self.writers:
             os.close(writer)
         self.writers = []
+
+    def close(self) -> None:
+        """Close the reading ends that ``follow`` has not taken: there is no worker after all."""
+        for reader in self._readers:
+            os.close(reader)
+        self._readers = []

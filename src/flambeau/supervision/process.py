@@ -33,6 +33,8 @@ REAP_WAIT = 0.03
 """Seconds to wait for an exit status once the socket is gone; requests wait this long too."""
 KILL_WAIT = 10.0
 """Seconds the system may take to end a killed process."""
+LAST_WORDS = 0.25
+"""Seconds after its end in which what a worker has sent is still read from the socket."""
 
 
 class LocalWorker:
@@ -97,15 +99,38 @@ class SpawnLauncher:
             )
         except OSError as error:
             ours.close()
+            output.close()
             raise WorkerStartFailed(f"no process for {command.name}: {error}") from error
         finally:
             theirs.close()
             output.give_away()
-        await output.follow()
-        return LocalWorker(process.pid, await connect(ours), watch(process))
+        return await adopt(process.pid, watch(process), ours, output)
 
     async def close(self) -> None:
         """Nothing is kept between workers."""
+
+
+async def adopt(
+    pid: int, exited: asyncio.Future[int], ours: socket.socket, output: Output
+) -> LocalWorker:
+    """The worker that has just been started, its output followed.
+
+    Its channel ends with it, even if a child of its own holds the socket open. Cancelled, it ends
+    the process.
+    """
+    try:
+        await output.follow()
+        worker = LocalWorker(pid, await connect(ours), exited)
+    except BaseException:
+        ours.close()
+        output.close()
+        if not exited.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        raise
+    loop = asyncio.get_running_loop()
+    exited.add_done_callback(lambda _: loop.call_later(LAST_WORDS, worker.channel.close))
+    return worker
 
 
 def spawn(

@@ -10,7 +10,6 @@ cause is gone.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -100,6 +99,7 @@ class Slot:
         if self._task is None or self._task.done():
             return
         if not self._retire.done():
+            self._move(State.STOPPING)
             self._retire.set_result(None)
         _, running = await asyncio.wait({self._task}, timeout=grace)
         if running:
@@ -128,13 +128,21 @@ class Slot:
     async def _live(self) -> None:
         """One worker, from launch to its end."""
         begun = monotonic()
-        worker = await self._launcher.launch(self.command)
-        self.worker = worker
+        launching = asyncio.ensure_future(self._launcher.launch(self.command))
         grace = 0.0
         try:
-            self._move(State.LOADING)
-            if not await self._until_retired(self._load(worker)):
+            if not await self._before_retired(launching):
                 return
+            self.worker = worker = launching.result()
+            self._move(State.LOADING)
+            loading = asyncio.ensure_future(self._load(worker))
+            loading.add_done_callback(_noticed)
+            try:
+                if not await self._before_retired(loading):
+                    return
+                loading.result()
+            finally:
+                loading.cancel()
             self._move(State.READY)
             self._metrics.worker_loaded(self.command.name, monotonic() - begun)
             if not self.loaded.done():
@@ -143,8 +151,24 @@ class Slot:
             await self._serve(worker, self._retire)
             grace = EXIT_GRACE
         finally:
-            await asyncio.shield(worker.stop(grace))
-            self.worker = None
+            await self._dismiss(launching, grace)
+
+    async def _dismiss(self, launching: asyncio.Future[Worker], grace: float) -> None:
+        """See the worker to its end, even if cancelled meanwhile: then it is killed."""
+        launching.cancel()
+        ending = asyncio.ensure_future(_end_of(launching, grace))
+        cancelled: asyncio.CancelledError | None = None
+        while not ending.done():
+            try:
+                await asyncio.wait({ending})
+            except asyncio.CancelledError as error:
+                cancelled = error
+                if self.worker is not None:
+                    self.worker.kill()
+        self.worker = None
+        if cancelled is not None:
+            raise cancelled
+        ending.result()
 
     async def _load(self, worker: Worker) -> None:
         """Have the worker make the model ready.
@@ -171,23 +195,17 @@ class Slot:
             where = f" ({answer.where})" if answer.where else ""
             raise WorkerStartFailed(answer.cause + where, out_of_memory=answer.out_of_memory)
 
-    async def _until_retired(self, work: Awaitable[None]) -> bool:
-        """Do ``work``; False when the slot was told to stop meanwhile."""
-        task: asyncio.Future[None] = asyncio.ensure_future(work)
-        waits: set[asyncio.Future[None]] = {task, self._retire}
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                return False
-            task.result()
-            return True
-        finally:
-            task.cancel()
-            with contextlib.suppress(BaseException):
-                await asyncio.wait({task})
+    async def _before_retired(self, work: asyncio.Future[Any]) -> bool:
+        """Whether ``work`` is done before the slot is told to stop; returns with the first."""
+        waits: set[asyncio.Future[Any]] = {work, self._retire}
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        return not self._retire.done()
 
     async def _wait_after(self, error: FlambeauError) -> None:
         """Show the failure, then sleep until the next try, a poke, or the end."""
+        if self._retire.done():
+            logger.info("%s ended while it was being stopped: %s", self.command.name, error.message)
+            return
         delay = float(min(BACK_OFF[min(self.standing.tries, len(BACK_OFF) - 1)], self._retry_limit))
         before = self.standing.state
         self.standing.fail(error.message, datetime.now(UTC) + timedelta(seconds=delay))
@@ -226,6 +244,13 @@ class Slot:
         self._metrics.worker_gone(self.command.name)
         if not self.loaded.done():
             self.loaded.set_exception(WorkerStartFailed("the worker was stopped while it loaded"))
+
+
+async def _end_of(launching: asyncio.Future[Worker], grace: float) -> None:
+    """Returns when there is no process, or no more."""
+    await asyncio.wait({launching})
+    if not launching.cancelled() and launching.exception() is None:
+        await launching.result().stop(grace)
 
 
 def _noticed(loaded: asyncio.Future[None]) -> None:

@@ -14,17 +14,18 @@ import os
 import signal
 import socket
 import sys
+from collections import deque
 from typing import TYPE_CHECKING
 
-from flambeau.supervision.channel import connect
 from flambeau.supervision.output import Output
-from flambeau.supervision.process import LocalWorker, SpawnLauncher, spawn, watch
+from flambeau.supervision.process import SpawnLauncher, adopt, spawn, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flambeau.supervision.environment import EnvironmentRule
     from flambeau.supervision.launcher import WorkerCommand
+    from flambeau.supervision.process import LocalWorker
 
 logger = logging.getLogger("flambeau.supervision")
 
@@ -42,20 +43,26 @@ class TemplateGoneError(Exception):
 class Template:
     """One template process, the workers forked from it, and the control socket to it."""
 
-    def __init__(self, modules: frozenset[str]) -> None:
+    def __init__(self, modules: frozenset[str], left: Callable[[Template], None]) -> None:
         self.modules = modules
         self.unsafe = ""
         """Why it must not be forked; empty when it may."""
-        self.workers: dict[int, asyncio.Future[int]] = {}
         self.idle: asyncio.TimerHandle | None = None
-        self._early: dict[int, int] = {}
+        self._left = left
+        """Told when the last worker has ended."""
+        self._workers: dict[int, asyncio.Future[int]] = {}
         self._turn = asyncio.Lock()
-        self._forked: asyncio.Future[int] | None = None
+        self._forks: deque[asyncio.Future[tuple[int, asyncio.Future[int]]]] = deque()
+        """Asked for, in this order, and not yet told; those nobody waits for any more too."""
         self._ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._gone = False
 
     async def start(self, rule: EnvironmentRule, sink: Callable[[str, str, str], None]) -> None:
-        """Start the process and wait until it has imported its modules."""
+        """Start the process and wait until it has imported its modules.
+
+        Raises OSError when there is no process, TimeoutError when the imports take too long; then,
+        and when cancelled, nothing is left behind.
+        """
         ours, theirs = socket.socketpair()
         output = Output("W-template", sink)
         try:
@@ -66,53 +73,64 @@ class Template:
                 output.writers,
                 sorted(self.modules),
             )
+        except OSError:
+            ours.close()
+            output.close()
+            raise
         finally:
             theirs.close()
             output.give_away()
-        await output.follow()
         self.pid = process.pid
         self.exited = watch(process)
         ours.setblocking(False)
         self._control = ours
         self._buffer = b""
         asyncio.get_running_loop().add_reader(ours, self._readable)
-        self.unsafe = await asyncio.wait_for(self._ready, PRELOAD_WAIT)
+        try:
+            await output.follow()
+            self.unsafe = await asyncio.wait_for(self._ready, PRELOAD_WAIT)
+        except BaseException:
+            output.close()
+            self._kill()
+            self._lost()
+            raise
 
-    async def fork(self, descriptors: list[int]) -> int:
-        """The pid of a new worker that holds ``descriptors``.
+    async def fork(self, descriptors: list[int]) -> tuple[int, asyncio.Future[int]]:
+        """The pid of a new worker that holds ``descriptors``, and its exit code to come.
 
-        Raises TemplateGoneError when there is no process to fork.
+        Raises TemplateGoneError when there is no process to fork. A worker that comes after the
+        caller was cancelled finds its socket closed and ends.
         """
         async with self._turn:
             if self._gone:
                 raise TemplateGoneError
-            self._forked = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            forked: asyncio.Future[tuple[int, asyncio.Future[int]]] = loop.create_future()
+            self._forks.append(forked)
             try:
                 socket.send_fds(self._control, [b"fork\n"], descriptors)
             except OSError as error:
+                self._forks.remove(forked)
                 raise TemplateGoneError from error
-            return await self._forked
+            return await forked
 
-    def follow(self, pid: int) -> asyncio.Future[int]:
-        """The exit code of the worker ``pid``, once it has one."""
-        exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        if pid in self._early:
-            exited.set_result(self._early.pop(pid))
-        elif self._gone:
-            exited.set_result(-signal.SIGKILL)
-        else:
-            self.workers[pid] = exited
-        return exited
+    @property
+    def busy(self) -> bool:
+        """Has workers, or is forking one."""
+        return bool(self._workers or self._forks)
 
     async def close(self) -> None:
         """End the process; the kernel ends workers that are left."""
         if self.idle is not None:
             self.idle.cancel()
-        with contextlib.suppress(ProcessLookupError):
-            if not self.exited.done():
-                os.kill(self.pid, signal.SIGKILL)
+        self._kill()
         await self.exited
         self._lost()
+
+    def _kill(self) -> None:
+        if not self.exited.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
     def _readable(self) -> None:
         try:
@@ -132,15 +150,18 @@ class Template:
         word, _, rest = line.partition(" ")
         if word in ("ready", "unsafe") and not self._ready.done():
             self._ready.set_result(rest)
-        elif word == "forked" and self._forked is not None and not self._forked.done():
-            self._forked.set_result(int(rest))
+        elif word == "forked":
+            pid, forked = int(rest), self._forks.popleft()
+            self._workers[pid] = asyncio.get_running_loop().create_future()
+            if not forked.done():
+                forked.set_result((pid, self._workers[pid]))
         elif word == "ended":
             pid, code = map(int, rest.split())
-            exited = self.workers.pop(pid, None)
-            if exited is None:
-                self._early[pid] = code
-            elif not exited.done():
+            exited = self._workers.pop(pid, None)
+            if exited is not None:  # else a child that some library started
                 exited.set_result(code)
+                if not self.busy:
+                    self._left(self)
 
     def _lost(self) -> None:
         if self._gone:
@@ -150,12 +171,13 @@ class Template:
         self._control.close()
         if not self._ready.done():
             self._ready.set_result("it ended while importing")
-        if self._forked is not None and not self._forked.done():
-            self._forked.set_exception(TemplateGoneError())
-        for exited in self.workers.values():
-            if not exited.done():
-                exited.set_result(-signal.SIGKILL)
-        self.workers.clear()
+        for forked in self._forks:
+            if not forked.done():
+                forked.set_exception(TemplateGoneError())
+        self._forks.clear()
+        for exited in self._workers.values():
+            exited.set_result(-signal.SIGKILL)
+        self._workers.clear()
 
     @property
     def gone(self) -> bool:
@@ -185,18 +207,18 @@ class ForkLauncher:
         ours, theirs = socket.socketpair()
         output = Output(command.name, self._sink)
         try:
-            pid = await template.fork([theirs.fileno(), *output.writers])
-        except TemplateGoneError:
+            pid, exited = await template.fork([theirs.fileno(), *output.writers])
+        except BaseException as error:
             ours.close()
-            self._templates.pop(command.preload, None)
+            output.close()
+            self._left(template)
+            if not isinstance(error, TemplateGoneError):
+                raise
             return await self._spawn.launch(command)
         finally:
             theirs.close()
             output.give_away()
-        await output.follow()
-        exited = template.follow(pid)
-        exited.add_done_callback(lambda _: self._left(template))
-        return LocalWorker(pid, await connect(ours), exited)
+        return await adopt(pid, exited, ours, output)
 
     async def close(self) -> None:
         """End all templates."""
@@ -214,11 +236,14 @@ class ForkLauncher:
                 return None
             template = self._templates.get(modules)
             if template is None or template.gone:
-                template = Template(modules)
+                template = Template(modules, self._left)
                 try:
                     await template.start(self._rule, self._sink)
-                except (OSError, TimeoutError) as error:
-                    template.unsafe = str(error) or "its imports took too long"
+                except TimeoutError:
+                    template.unsafe = f"the imports took longer than {PRELOAD_WAIT:g} s"
+                except OSError as error:
+                    logger.warning("no process to fork workers from: %s", error)
+                    return None
                 if template.unsafe:
                     self._unsafe[modules] = template.unsafe
                     logger.warning(
@@ -234,17 +259,18 @@ class ForkLauncher:
             return template
 
     def _left(self, template: Template) -> None:
-        """A worker of ``template`` has ended; the last one leaves it idle."""
-        if not template.workers and not template.gone:
+        """A worker of ``template`` has ended or never came; the last one leaves it idle."""
+        if not template.busy and not template.gone:
             loop = asyncio.get_running_loop()
             if template.idle is not None:
                 template.idle.cancel()
             template.idle = loop.call_later(IDLE, self._retire, template)
 
     def _retire(self, template: Template) -> None:
-        if template.workers:
+        if template.busy:
             return
-        self._templates.pop(template.modules, None)
+        if self._templates.get(template.modules) is template:
+            del self._templates[template.modules]
         closing = asyncio.ensure_future(template.close())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)

@@ -66,5 +66,5 @@ def decode(kind: int, metadata: bytes | memoryview) -> Any:
     """
     try:
         return _decoders[kind].decode(metadata)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"bad metadata of a {Kind(kind).name} frame: {error}") from error
