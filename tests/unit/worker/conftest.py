@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -128,10 +129,8 @@ class Worker:
     def stop(self) -> int:
         """Ask for the end, collect the output, return the exit code."""
         if self.process.poll() is None:
-            try:
+            with contextlib.suppress(OSError):
                 self.send(Stop())
-            except OSError:
-                pass
         return self.wait()
 
     def wait(self) -> int:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -135,8 +136,8 @@ def test_ctrl_c_is_left_to_the_server(worker):
 
 def test_the_process_is_named_after_the_worker(worker):
     one = worker(ECHO)
-    with open(f"/proc/{one.process.pid}/comm", encoding="utf-8") as name:
-        assert name.read().strip() == "W-9000-m_1.0"
+    name = Path(f"/proc/{one.process.pid}/comm").read_text(encoding="utf-8")
+    assert name.strip() == "W-9000-m_1.0"
 
 
 def test_prints_reach_the_log_at_once(worker):

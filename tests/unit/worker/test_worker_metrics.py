@@ -205,7 +205,7 @@ def test_a_faulty_metrics_file_is_named(tmp_path, text, error):
     path = tmp_path / "metrics.yaml"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(error, match="metrics.yaml"):
+    with pytest.raises(error, match=r"metrics\.yaml"):
         MetricsCacheYamlImpl(str(path)).initialize_cache()
 
 

@@ -43,7 +43,7 @@ class Text(str):
             b'{\n  "\\u00e4": [\n    1,\n    {\n      "b": null\n    }\n  ]\n}',
         ),
         ((1, 2), b"[\n  1,\n  2\n]"),
-        ({1: 2, None: 3, True: 4}, json.dumps({1: 2, None: 3, True: 4}, indent=2).encode()),
+        ({1: 2, None: 3, False: 4}, json.dumps({1: 2, None: 3, False: 4}, indent=2).encode()),
         (Colour.RED, b"1"),
         ([10**40, -(10**40)], json.dumps([10**40, -(10**40)], indent=2).encode()),
     ],
