@@ -113,26 +113,26 @@ class Downloader:
         if urlsplit(url).scheme.lower() == "file":
             with _open_local(url) as source:
                 return self._stream(source, os.fstat(source.fileno()).st_size, file)
-        with requests.Session() as session:
-            session.trust_env = False  # a proxy would connect where the policy cannot see
-            session.verify = self._limits.ca_bundle or True
-            for scheme in ("http://", "https://"):
-                session.mount(scheme, CheckedAdapter(self._policy))
-            with closing(self._request(session, url)) as reply:
-                length = reply.headers.get("Content-Length", "")
-                size = int(length) if length.isdecimal() else None
-                return self._stream(reply.raw, size, file)
+        # No session: it would use proxies, which connect where the policy cannot see, and read the
+        # bodies of redirects without a limit.
+        with (
+            closing(CheckedAdapter(self._policy)) as adapter,
+            closing(self._request(adapter, url)) as reply,
+        ):
+            length = reply.headers.get("Content-Length", "")
+            size = int(length) if length.isdecimal() else None
+            return self._stream(reply.raw, size, file)
 
-    def _request(self, session: requests.Session, url: str) -> requests.Response:
+    def _request(self, adapter: CheckedAdapter, url: str) -> requests.Response:
         """The answer at the end of the redirects."""
         limits = self._limits
+        headers = {"Accept-Encoding": "identity", "Connection": "close", "User-Agent": "flambeau"}
         for _ in range(limits.redirects + 1):
-            reply = session.get(
-                url,
-                headers={"Accept-Encoding": "identity"},
-                timeout=(limits.connect_seconds, limits.read_seconds),
-                allow_redirects=False,
+            reply = adapter.send(
+                requests.Request("GET", url, headers=headers).prepare(),
                 stream=True,
+                timeout=(limits.connect_seconds, limits.read_seconds),
+                verify=limits.ca_bundle or True,
             )
             if reply.status_code not in REDIRECTS:
                 break

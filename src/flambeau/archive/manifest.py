@@ -40,7 +40,10 @@ class RuntimeType(StrEnum):
 
 
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The ``model`` object of a manifest; file names are relative to the archive's root."""
+    """The ``model`` object of a manifest; file names are relative to the archive's root.
+
+    ``extensions`` and keys of the archive's own are in the raw document alone.
+    """
 
     model_name: str | None = None
     model_version: str = "1.0"
@@ -50,7 +53,6 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     requirements_file: str | None = None
     config_file: str | None = None
     source_vocab: str | None = None
-    extensions: dict[str, Any] | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -140,11 +142,7 @@ def _entry(document: object) -> ModelEntry:
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(ModelEntry):
         value = document.get(field.encode_name)
-        if value is None:
-            continue
-        if field.name == "extensions":
-            values[field.name] = value if isinstance(value, dict) else None
-        else:
+        if value is not None:
             values[field.name] = _text(field.encode_name, value)
     return ModelEntry(**values)
 
