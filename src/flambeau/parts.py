@@ -21,9 +21,11 @@ from flambeau.archive.store import ModelStore
 from flambeau.config.log4j import configured_file, read_log4j
 from flambeau.config.log_plan import default_plan
 from flambeau.config.logs import Logs
+from flambeau.config.snapshots import SnapshotFiles
 from flambeau.config.values import Batching, LogFormat
 from flambeau.control.devices import SharedRound, listed, usable
 from flambeau.control.model import Workshop
+from flambeau.control.snapshot import SavedVersion
 from flambeau.control.spec import Defaults, VersionDefaults
 from flambeau.http.limits import Limits
 from flambeau.jobs.feed import Prefetch
@@ -204,6 +206,37 @@ def defaults(options: Options) -> Defaults:
             for name, versions in options.models.items()
         },
     )
+
+
+def saved_versions(options: Options) -> list[SavedVersion]:
+    """What the snapshot the server was started with registers, default versions first."""
+    if options.model_snapshot is None:
+        return []
+    found = [
+        SavedVersion(
+            name=name,
+            version=version,
+            archive=known.mar_name,
+            default=known.default_version,
+            values=VersionDefaults(
+                min_workers=known.min_workers,
+                max_workers=known.max_workers,
+                batch_size=known.batch_size,
+                max_batch_delay=known.max_batch_delay,
+                response_timeout=known.response_timeout,
+                startup_timeout=known.startup_timeout,
+                runtime=known.runtime_type,
+            ),
+        )
+        for name, versions in options.model_snapshot.models.items()
+        for version, known in versions.items()
+    ]
+    return sorted(found, key=lambda saved: not saved.default)
+
+
+def snapshots(options: Options) -> SnapshotFiles | None:
+    """Where snapshots are written; None with ``--ncs``."""
+    return SnapshotFiles(options) if options.snapshots else None
 
 
 def addresses(options: Options) -> dict[str, list[Api]]:

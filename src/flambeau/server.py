@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from flambeau import __version__, parts
 from flambeau.config.options import TORCHSERVE_VERSION
 from flambeau.control.plane import ControlPlane
+from flambeau.errors import FlambeauError
 from flambeau.http.listeners import Address, open_listener
 from flambeau.metrics.printed import PrintedMetrics
 from flambeau.metrics.system import watch
@@ -93,12 +94,14 @@ class Server:
             # then the connections it came from.
             started.push_async_callback(plane.stop, options.drain_timeout)
             started.callback(self._close_listeners)
+            await plane.save("startup")
             gc.collect()
             gc.freeze()
             sys.stdout.write(f"{STARTED}\n")
             sys.stdout.flush()
             await self._stop.wait()
             logger.info("stopping: accepted requests get %g s", options.drain_timeout)
+            await plane.save("shutdown")
 
     # -- the parts, in the order they are started
 
@@ -154,6 +157,7 @@ class Server:
             parts.defaults(options),
             model_api=options.enable_model_api,
             unregister_timeout=options.unregister_model_timeout,
+            snapshots=parts.snapshots(options),
         )
         started.push_async_callback(plane.stop, 0.0)
         return plane
@@ -161,6 +165,9 @@ class Server:
     async def _load_models(self, plane: ControlPlane) -> None:
         """Unpack and register the start-up models; their workers load while we go on."""
         options = self._options
+        if options.model_snapshot is not None:
+            await self._restore(plane)
+            return
         if not options.load_models:
             return
         assert options.model_store is not None
@@ -168,6 +175,21 @@ class Server:
             if self._stop.is_set():
                 return
             await plane.load_at_startup(entry)
+
+    async def _restore(self, plane: ControlPlane) -> None:
+        """Register what a snapshot holds. Raises StartFailed when an archive is not there."""
+        saved = parts.saved_versions(self._options)
+        missing = sorted({one.archive for one in saved if not plane.holds(one.archive)})
+        if missing:
+            raise StartFailed(
+                f"The snapshot {self._options.config_file} names archives that are not in the "
+                f"model store: {', '.join(missing)}. Put them there, or start with --ncs."
+            )
+        for one in saved:
+            try:
+                await plane.restore(one)
+            except FlambeauError as error:
+                logger.warning("Failed to restore %s %s: %s", one.name, one.version, error)
 
     async def _open_listeners(
         self,

@@ -8,6 +8,7 @@ when whoever asked for it has gone.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,13 +19,15 @@ from flambeau.control.describe import describe
 from flambeau.control.model import ModelVersion, Workshop
 from flambeau.control.registry import Registry
 from flambeau.control.requests import RegisterModel
-from flambeau.control.spec import Defaults, not_negative, positive, settle
+from flambeau.control.snapshot import pictured
+from flambeau.control.spec import NOTHING, Defaults, not_negative, positive, settle
 from flambeau.control.views import ModelPage, ModelSummary, Outcome, StatusView
 from flambeau.errors import (
     BadRequest,
     DefaultVersionInUse,
     FlambeauError,
     MethodNotAllowed,
+    ModelVersionNotFound,
     ShuttingDown,
     Unavailable,
     WorkerStartFailed,
@@ -41,7 +44,8 @@ if TYPE_CHECKING:
         SetDefaultVersion,
         UnregisterModel,
     )
-    from flambeau.control.spec import ModelSpec
+    from flambeau.control.snapshot import SavedVersion, SnapshotWriter
+    from flambeau.control.spec import ModelSpec, VersionDefaults
     from flambeau.control.views import ModelDescription
     from flambeau.jobs.job import Job
     from flambeau.metrics.registry import Metrics
@@ -70,6 +74,7 @@ class ControlPlane:
         model_api: bool = False,
         unregister_timeout: float = 120.0,
         gpu_usage: Callable[[int], str] = str,
+        snapshots: SnapshotWriter | None = None,
     ) -> None:
         self.model_api_enabled = model_api
         self._store = store
@@ -78,6 +83,8 @@ class ControlPlane:
         self._defaults = defaults
         self._unregister_timeout = unregister_timeout
         self._gpu_usage = gpu_usage
+        self._snapshots = snapshots
+        self._saving = asyncio.Lock()
         self._registry = Registry()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -146,32 +153,45 @@ class ControlPlane:
 
     # -- changes
 
-    async def register(
-        self, request: RegisterModel, *, at_startup: bool = False, default_name: str = ""
-    ) -> Outcome:
+    async def register(self, request: RegisterModel) -> Outcome:
         """Fetch, unpack and register one version, and start its workers.
 
-        A failure at any step undoes the earlier ones: nothing stays behind. ``default_name`` is
-        for archives that do not name their model.
+        A failure at any step undoes the earlier ones: nothing stays behind.
         """
-        if not (self.model_api_enabled or at_startup):
+        if not self.model_api_enabled:
             raise MethodNotAllowed
         if self._stopping:
             raise ShuttingDown("The server is stopping and registers no more models.")
         if request.url is None:
             raise BadRequest("Parameter url is required.")
-        return await self._carry_out(
-            self._register(request, at_startup=at_startup, default_name=default_name)
-        )
+        outcome = await self._carry_out(self._register(request))
+        await self.save("snapshot")
+        return outcome
 
     async def _register(
-        self, request: RegisterModel, *, at_startup: bool, default_name: str
+        self,
+        request: RegisterModel,
+        *,
+        at_startup: bool = False,
+        trusted: bool = False,
+        default_name: str = "",
+        pinned: VersionDefaults = NOTHING,
     ) -> Outcome:
+        """The steps of a registration.
+
+        ``trusted`` lifts the walls around folders, ``default_name`` is for archives that do not
+        name their model, ``pinned`` values beat all others.
+        """
         async with AsyncExitStack() as undo:
-            files = await self._fetch(request, trusted=at_startup)
+            files = await self._fetch(request, trusted=trusted)
             undo.push_async_callback(self._discard, files)
             spec = settle(
-                request, files, self._defaults, at_startup=at_startup, default_name=default_name
+                request,
+                files,
+                self._defaults,
+                at_startup=at_startup,
+                default_name=default_name,
+                pinned=pinned,
             )
             await self._gone(spec.name, spec.version)
             async with self._turn(spec.name):
@@ -203,6 +223,7 @@ class ControlPlane:
             if least is None or most is None:
                 least, most = version.min_workers, version.max_workers
             slots = version.scale(least, most, grace)
+        await self.save("snapshot")
         if not request.synchronous:
             return PROCESSING
         await self._loaded(version, slots)
@@ -218,12 +239,14 @@ class ControlPlane:
         self._registry.remove(version)
         error = Unavailable(f'Model "{request.model_name}" was unregistered.')
         await self._carry_out(self._close(version, error, self._unregister_timeout, forget=True))
+        await self.save("snapshot")
         return _done(f'Model "{request.model_name}" unregistered')
 
     async def set_default(self, request: SetDefaultVersion) -> Outcome:
         """Make a version the one that answers when none is named."""
         name, version = request.model_name, request.model_version
         self._registry.set_default(name, version)
+        await self.save("snapshot")
         return _done(f'Default version successfully updated for model "{name}" to "{version}"')
 
     def startup_entries(self, load_models: str) -> list[StartupEntry]:
@@ -234,11 +257,39 @@ class ControlPlane:
         """Register one start-up model; a failure is logged and the others go on."""
         request = RegisterModel(url=entry.url, model_name=entry.name, synchronous=False)
         try:
-            await self.register(request, at_startup=True, default_name=entry.default_name)
+            await self._register(
+                request, at_startup=True, trusted=True, default_name=entry.default_name
+            )
         except FlambeauError as error:
             logger.warning("Failed to load model: %s: %s", entry.url, error.message)
             return False
         return True
+
+    async def restore(self, saved: SavedVersion) -> None:
+        """Register one version as a snapshot holds it.
+
+        Raises what a registration raises; the other versions are not touched.
+        """
+        request = RegisterModel(url=saved.archive, model_name=saved.name, synchronous=False)
+        await self._register(request, trusted=True, pinned=saved.values)
+        if saved.default:
+            with contextlib.suppress(ModelVersionNotFound):
+                self._registry.set_default(saved.name, saved.version)
+
+    async def save(self, occasion: str) -> None:
+        """Write a snapshot; a disk that is full is logged and stops nothing."""
+        if self._snapshots is None:
+            return
+        async with self._saving:
+            try:
+                await asyncio.to_thread(self._snapshots.write, occasion, pictured(self._registry))
+            except OSError as error:
+                # The disk is at fault: a traceback of ours says nothing.
+                logger.error("the snapshot could not be written: %s", error)  # noqa: TRY400
+
+    def holds(self, archive: str) -> bool:
+        """Whether the model store has ``archive``."""
+        return (self._store.folder / archive).exists()
 
     def worker_pids(self) -> list[int]:
         """Process ids of all running workers."""
