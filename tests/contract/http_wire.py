@@ -85,16 +85,18 @@ async def converse(port: int, parts: list[bytes], expected: int) -> tuple[bytes,
         while True:
             heads = received.count(b"HTTP/1.1 ")
             enough = heads >= expected and received.count(b"\r\n\r\n") >= heads
-            limit = _QUIET if enough and sending.done() else deadline - loop.time()
+            limit = _QUIET if enough else deadline - loop.time()
             try:
                 piece = await asyncio.wait_for(reader.read(1 << 20), max(limit, 0.001))
             except TimeoutError:
-                return received, "open"
+                if sending.done() or loop.time() >= deadline:
+                    return received, "open"
+                continue
             if not piece:
                 return received, "closed"
             received += piece
     finally:
-        await sending
+        sending.cancel()
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()

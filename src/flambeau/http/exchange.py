@@ -145,6 +145,7 @@ class Exchange:
                 return
             raise RuntimeError("this request has an answer already")
         self.answered = True
+        self.on_gone = None  # it often refers back to the exchange
         wire = self._wire
         head = self.head
         close = close or not head.keep_alive or wire.draining
@@ -207,6 +208,7 @@ class Exchange:
         if self.answered:
             return
         self.answered = True
+        self.on_gone = None
         if self._chunked and not self._bodyless:
             self._send(b"0\r\n\r\n")
         self._wire.answered(close=self._close)

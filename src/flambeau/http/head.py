@@ -27,6 +27,7 @@ SILENT = 0
 """``BadMessage.status`` when the request has its answer already: only the connection ends."""
 
 _METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_COMMON = frozenset((b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS"))
 _VERSION = re.compile(rb"HTTP/\d\.\d")
 _SERVED = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
 _MAX_LENGTH_DIGITS = 18
@@ -108,28 +109,21 @@ def parse(raw: bytes, limits: Limits) -> Head:
         raise BadMessage(
             "no Host, or several", message=f"{INVALID[:-1]}: one Host header is needed."
         )
-    keep_alive, brief = _persistence(version, framing.get(b"connection", []))
-    return Head(
-        method=method,
-        target=target,
-        http_version=version,
-        headers=fields.headers,
-        length=_body_length(version, framing),
-        keep_alive=keep_alive,
-        brief=brief,
-        expects=b",".join(framing.get(b"expect", ())).lower() if version == "1.1" else b"",
-    )
+    keep_alive, brief = _persistence(version, framing.get(b"connection"))
+    length = _body_length(version, framing) if framing else 0
+    expects = b",".join(framing[b"expect"]).lower() if b"expect" in framing else b""
+    if version == "1.0":
+        expects = b""
+    return Head(method, target, version, fields.headers, length, keep_alive, brief, expects)
 
 
 def _check_size(raw: bytes, end: int, limits: Limits) -> None:
     if end > limits.request_line:
         raise BadMessage(f"request line of {end} bytes")
-    ends = raw.count(b"\r\n")
-    if raw.count(b"\n") != ends or raw.count(b"\r") != ends:
-        raise BadMessage("line end other than CR LF")
-    fields = len(raw) - end - 2 * ends
-    if fields > limits.header_bytes:
-        raise BadMessage(f"header lines of {fields} bytes")
+    if len(raw) - end > limits.header_bytes:
+        size = len(raw) - end - 2 * raw.count(b"\r\n")
+        if size > limits.header_bytes:
+            raise BadMessage(f"header lines of {size} bytes")
 
 
 def _request_line(line: bytes) -> tuple[bytes, bytes, str]:
@@ -137,7 +131,7 @@ def _request_line(line: bytes) -> tuple[bytes, bytes, str]:
     if len(words) != 3:  # noqa: PLR2004 - method, target, version
         raise BadMessage("request line is not three words")
     method, target, version = words
-    if not target or not _METHOD.fullmatch(method):
+    if not target or (method not in _COMMON and not _METHOD.fullmatch(method)):
         raise BadMessage("method or target is malformed")
     served = _SERVED.get(version)
     if served is None:
@@ -177,12 +171,14 @@ def _body_length(version: str, framing: dict[bytes, list[bytes]]) -> int:
     return int(lengths[0])
 
 
-def _persistence(version: str, values: list[bytes]) -> tuple[bool, bool]:
+def _persistence(version: str, values: list[bytes] | None) -> tuple[bool, bool]:
     """Whether the connection lives on, and whether only briefly.
 
     TorchServe tells HTTP/1.0 clients ``connection: keep-alive`` even when they did not ask for it.
     Clients that then wait for the end of the connection are served by ending it soon.
     """
+    if values is None:
+        return True, version == "1.0"
     words = {word.strip().lower() for value in values for word in value.split(b",")}
     if b"close" in words:
         return False, False

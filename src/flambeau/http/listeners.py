@@ -96,7 +96,14 @@ class Listener:
         loop = asyncio.get_running_loop()
         for sock in self._sockets:
             if ssl_context is not None:
-                self._doormen.append(Doorman(sock, self._connection, ssl_context))
+                self._doormen.append(
+                    Doorman(
+                        sock,
+                        self._connection,
+                        ssl_context,
+                        limit=self._reception.limits.connections,
+                    )
+                )
             elif self.address.path:
                 self._servers.append(await loop.create_unix_server(self._connection, sock=sock))
             else:
@@ -160,9 +167,12 @@ async def _sockets(address: Address, limits: Limits) -> list[socket.socket]:
     except OSError as error:
         raise _failed(address, error) from error
     sockets: list[socket.socket] = []
+    missing: OSError | None = None
     with contextlib.ExitStack() as undo:
         for family, kind, protocol, _, place in dict.fromkeys(found):
-            sock = socket.socket(family, kind, protocol)
+            sock = _socket(family, kind, protocol)
+            if sock is None:
+                continue
             undo.callback(sock.close)
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -173,10 +183,25 @@ async def _sockets(address: Address, limits: Limits) -> list[socket.socket]:
                 sock.bind((place[0], port, *place[2:]))
                 sock.listen(limits.backlog)
             except OSError as error:
+                if family == socket.AF_INET6 and error.errno == errno.EADDRNOTAVAIL:
+                    missing = error  # the name has an IPv6 address, this machine does not
+                    continue
                 raise _failed(address, error) from error
             sockets.append(sock)
+        if not sockets:
+            raise _failed(address, missing or OSError(errno.EADDRNOTAVAIL, "no such address"))
         undo.pop_all()
     return sockets
+
+
+def _socket(family: int, kind: int, protocol: int) -> socket.socket | None:
+    """A new socket, or None if this machine does not speak that family."""
+    try:
+        return socket.socket(family, kind, protocol)
+    except OSError as error:
+        if error.errno == errno.EAFNOSUPPORT:
+            return None
+        raise
 
 
 def _unix_socket(address: Address, limits: Limits) -> socket.socket:

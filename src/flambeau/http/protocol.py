@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
             return
         if self._exchange is not None or self._writing_paused:
             self.reader.hold(data)
-            if self.reader.held > _HOLD:
+            if len(self.reader.held) > _HOLD:
                 self._transport.pause_reading()
                 self._reading_paused = True
             return

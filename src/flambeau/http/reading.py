@@ -32,25 +32,33 @@ _MEMORABLE = 2048
 
 
 class Heads:
-    """Heads seen lately, by their bytes: a client sends the same one again and again.
+    """Heads that came more than once lately: a client often sends the same one again and again.
 
     Shared by all connections of a listener. A hit saves the parsing, and what the application
-    noted in ``Head.memo``.
+    noted in ``Head.memo``. A head is kept when it comes the second time, since keeping heads that
+    never come again costs more (memory, garbage collection) than it saves.
     """
 
-    __slots__ = ("_limits", "known")
+    __slots__ = ("_glimpsed", "_limits", "known")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._glimpsed: set[int] = set()
         self.known: dict[bytes, Head] = {}
 
     def parsed(self, raw: bytes) -> Head:
-        """The head in ``raw``, remembered if it is of modest size. Raises BadMessage."""
+        """The head in ``raw``. Raises BadMessage."""
         head = parse(raw, self._limits)
         if len(raw) <= _MEMORABLE:
-            if len(self.known) >= _MEMORY:
-                self.known.clear()
-            self.known[raw] = head
+            mark = hash(raw)
+            if mark in self._glimpsed:
+                if len(self.known) >= _MEMORY:
+                    self.known.clear()
+                self.known[raw] = head
+            else:
+                if len(self._glimpsed) >= _MEMORY:
+                    self._glimpsed.clear()
+                self._glimpsed.add(mark)
         return head
 
 
@@ -61,19 +69,19 @@ class RequestReader:
         "_chunks",
         "_head",
         "_heads",
-        "_held",
         "_limits",
         "_missing",
         "_refused",
         "body",
         "body_size",
+        "held",
         "interim",
     )
 
     def __init__(self, limits: Limits, heads: Heads) -> None:
         self._limits = limits
         self._heads = heads
-        self._held = b""
+        self.held = b""
         """Bytes of the next request: the start of a head, or all that came too early."""
         self._head: Head | None = None
         """Of the request whose body is being read."""
@@ -86,11 +94,6 @@ class RequestReader:
         """What the client must be told at once; the owner sends it and empties it."""
 
     @property
-    def held(self) -> int:
-        """Bytes kept that belong to no complete request yet."""
-        return len(self._held)
-
-    @property
     def refused(self) -> bool:
         """The body being read has been refused, and its request answered, already."""
         return self._refused and self._head is not None
@@ -98,7 +101,7 @@ class RequestReader:
     @property
     def begun(self) -> bool:
         """Bytes of an incomplete request have come."""
-        return bool(self._held) or self._head is not None
+        return bool(self.held) or self._head is not None
 
     @property
     def in_body(self) -> bool:
@@ -107,7 +110,7 @@ class RequestReader:
 
     def hold(self, data: bytes) -> None:
         """Keep ``data`` for later: an earlier request is still being answered."""
-        self._held += data
+        self.held += data
 
     def feed(self, data: bytes) -> Head | None:
         """Head of the next complete request, with ``body`` and ``body_size`` set; or None.
@@ -115,9 +118,9 @@ class RequestReader:
         None means that more bytes are needed. After a head, call again with ``b""`` for what
         was held. Raises BadMessage; the reader is of no use afterwards.
         """
-        if self._held:
-            data = self._held + data
-            self._held = b""
+        if self.held:
+            data = self.held + data
+            self.held = b""
         while True:
             if self._head is None:
                 end = data.find(_END) + 4
@@ -140,10 +143,12 @@ class RequestReader:
             data = self._read_body(data)
             if self._missing or (self._chunks and not self._chunks.complete):
                 return None
-            done, self._head, self._chunks = self._head, None, None
+            self._head = self._chunks = None
             if not self._refused:
-                self._held = data
-                return done
+                self.held = data
+                return head
+            if not head.keep_alive:
+                raise BadMessage("refused, and the last of its connection", SILENT)
 
     def _from_first_line(self, data: bytes) -> bytes | None:
         """``data`` without blank lines in front; None after holding a head that has no end yet.
@@ -165,7 +170,7 @@ class RequestReader:
             fields = len(data) - line - 2 * data.count(b"\r\n")
             if fields - 1 > self._limits.header_bytes:  # its last byte may be half a line end
                 raise BadMessage("header lines too long")
-        self._held = data
+        self.held = data
         return None
 
     def _begin_body(self, head: Head) -> None:

@@ -40,10 +40,14 @@ class Doorman:
         sock: socket.socket,
         connection: Callable[[], asyncio.Protocol],
         context: ssl.SSLContext,
+        *,
+        limit: int,
     ) -> None:
         self._sock = sock
         self._connection = connection
         self._context = context
+        self._limit = limit
+        """Clients whose handshake may be pending at once."""
         self._guests: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._retry: asyncio.TimerHandle | None = None
@@ -74,6 +78,9 @@ class Doorman:
                 self._loop.remove_reader(self._sock)
                 self._retry = self._loop.call_later(_RETRY_SECONDS, self._watch)
                 return
+            if len(self._guests) >= self._limit:
+                client.close()
+                continue
             task = self._loop.create_task(self._admit(client))
             self._guests.add(task)
             task.add_done_callback(self._guests.discard)

@@ -38,7 +38,7 @@ async def test_a_client_that_pushes_on_while_it_waits_is_not_read_without_bound(
     push = asyncio.ensure_future(client.send(BIG))
     await asyncio.sleep(0.1)
     assert not push.done()
-    assert exchange._wire.reader.held < 1024 * 1024
+    assert len(exchange._wire.reader.held) < 1024 * 1024
     push.cancel()
 
 
@@ -258,115 +258,6 @@ async def test_requests_wait_while_their_client_does_not_read_its_answers(serve)
     assert len(served) == 5
 
 
-async def test_a_reader_without_any_progress_is_cut_off(serve):
-    site = await serve(lambda exchange: exchange.respond(200, "", b"", BIG, close=False))
-    client = await site.connect()
-    await client.send(GET)
-    await asyncio.sleep(0.1)
-    site.sweep(0)
-    site.sweep(59)
-    assert site.listener.connections == 1
-    site.sweep(61)
-    await site.settled(0)
-
-
-async def test_a_slow_reader_with_progress_is_served(serve):
-    site = await serve(lambda exchange: exchange.respond(200, "", b"", BIG, close=False))
-    client = await site.connect()
-    await client.send(GET)
-    for minute in range(8):
-        await asyncio.sleep(0.02)
-        site.sweep(minute * 50)
-        await client.reader.readexactly(1_500_000)
-    site.sweep(400)
-    assert site.listener.connections == 1
-
-
-async def test_idle_connections_are_closed_by_the_sweep(serve, answer):
-    site = await serve(answer, idle_timeout=10)
-    client = await site.connect()
-    await client.send(GET)
-    await client.answer()
-    site.sweep(9)
-    assert site.listener.connections == 1
-    site.sweep(11)
-    assert await client.rest() == b""
-
-
-async def test_a_long_computation_is_not_idle(serve, held, answer):
-    site = await serve(held, idle_timeout=10, header_timeout=5, body_timeout=5)
-    client = await site.connect()
-    await client.send(GET)
-    exchange = await held.next()
-    site.sweep(1000)
-    answer(exchange)
-    assert (await client.answer())[0] == 200
-
-
-async def test_the_sweep_runs_by_itself(serve, answer):
-    site = await serve(answer, idle_timeout=0.5)
-    client = await site.connect()
-    assert await client.rest() == b""
-
-
-async def test_a_slow_head_gets_408(serve, answer):
-    site = await serve(answer, header_timeout=5)
-    client = await site.connect()
-    await client.send(b"GET / HTT")
-    await asyncio.sleep(0.02)
-    await client.send(b"P/1.1\r\nHost")
-    await asyncio.sleep(0.02)
-    site.sweep(4)
-    assert site.listener.connections == 1
-    site.sweep(6)
-    status, headers, _ = await client.answer()
-    assert (status, headers["connection"]) == (408, "close")
-    assert await client.rest() == b""
-
-
-async def test_a_body_that_stops_coming_gets_408(serve, answer):
-    site = await serve(answer, body_timeout=5)
-    client = await site.connect()
-    await client.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc")
-    await asyncio.sleep(0.05)
-    site.sweep(4)
-    assert site.listener.connections == 1
-    site.sweep(6)
-    assert (await client.answer())[0] == 408
-
-
-async def test_a_body_that_trickles_gets_408_in_the_end(serve, answer):
-    site = await serve(answer, body_timeout=5, body_rate=1000)
-    client = await site.connect()
-    await client.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n" + b"x" * 3000)
-    await asyncio.sleep(0.05)
-    (guest,) = site.listener._reception._guests
-    guest._latest += 7  # as if bytes had come a moment before each sweep
-    site.sweep(7)
-    assert site.listener.connections == 1
-    guest._latest += 2
-    site.sweep(9)
-    assert (await client.answer())[0] == 408
-
-
-async def test_a_refused_body_that_stops_coming_is_not_answered_twice(serve, answer):
-    site = await serve(answer, body_timeout=5)
-    client = await site.connect()
-    await client.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 7000000\r\n\r\nabc")
-    assert (await client.answer())[0] == 413
-    site.sweep(6)
-    assert await client.rest() == b""
-
-
-async def test_http_1_0_clients_that_wait_for_the_end_get_it(serve, answer):
-    site = await serve(answer, brief_timeout=1)
-    client = await site.connect()
-    await client.send(b"GET / HTTP/1.0\r\n\r\n")
-    assert (await client.answer())[1]["connection"] == "keep-alive"
-    site.sweep(1.5)
-    assert await client.rest() == b""
-
-
 async def test_one_connection_too_many_gets_503(serve, answer):
     site = await serve(answer, connections=2)
     clients = [await site.connect() for _ in range(2)]
@@ -396,17 +287,6 @@ async def test_an_answer_survives_bytes_that_nobody_reads(serve, answer):
         await client.close()
 
 
-async def test_a_client_that_stays_after_a_closing_answer_is_put_out(serve, answer):
-    site = await serve(lambda exchange: answer(exchange, close=True), linger_timeout=5)
-    client = await site.connect()
-    await client.send(GET)
-    await client.answer()
-    site.sweep(4)
-    assert site.listener.connections == 1
-    site.sweep(6)
-    await site.settled(0)
-
-
 async def test_equal_heads_share_what_the_application_noted(serve, answer):
     notes = []
 
@@ -417,10 +297,10 @@ async def test_equal_heads_share_what_the_application_noted(serve, answer):
 
     site = await serve(application)
     client = await site.connect()
-    for target in (b"/1", b"/1", b"/2"):
+    for target in (b"/1", b"/1", b"/1", b"/2"):
         await client.send(b"GET " + target + b" HTTP/1.1\r\nHost: h\r\n\r\n")
         assert (await client.answer())[2] == target
-    assert notes == [None, "noted", None]
+    assert notes == [None, None, "noted", None]  # a head is kept when it comes the second time
 
 
 async def test_phrases_cannot_split_an_answer(serve, held):
