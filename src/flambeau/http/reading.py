@@ -122,7 +122,8 @@ class RequestReader:
             data = self.held + data
             self.held = b""
         while True:
-            if self._head is None:
+            head = self._head
+            if head is None:
                 end = data.find(_END) + 4
                 if end <= 4 or data[0] == _CR:  # noqa: PLR2004 - no end yet, or blank lines in front
                     more = self._from_first_line(data)
