@@ -36,7 +36,7 @@ def _device(local_rank: int) -> Any:
     return torch.device("cpu")
 
 
-class BaseDeepSpeedHandler(_Spread):
+class DeepSpeedHandler(_Spread):
     """A handler whose ``initialize`` loads a model and gives it to ``get_ds_engine``."""
 
     def initialize(self, ctx: Context) -> None:
@@ -44,7 +44,7 @@ class BaseDeepSpeedHandler(_Spread):
         self._join(ctx)
 
 
-class BasePippyHandler(_Spread):
+class PippyHandler(_Spread):
     """A handler whose ``initialize`` loads a model and gives it to ``get_pipeline_driver``."""
 
     def initialize(self, ctx: Context) -> None:

@@ -203,7 +203,7 @@ def test_a_saved_tensor_goes_through_the_densenet_handler(model_dir):
 
 class Flat(VisionHandler):
     image_processing = staticmethod(
-        lambda picture: torch.tensor(list(picture.getdata()), dtype=torch.float32)
+        lambda picture: torch.tensor(list(picture.tobytes()), dtype=torch.float32)
     )
 
 

@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 from flambeau.handlers.base_handler import BaseHandler as BaseHandler
-from flambeau.handlers.distributed import BasePippyHandler as BasePippyHandler
+from flambeau.handlers.distributed import PippyHandler as BasePippyHandler
 from flambeau.handlers.pippy_driver import initialize_rpc_workers as initialize_rpc_workers
