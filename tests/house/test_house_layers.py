@@ -16,8 +16,12 @@ PACKAGE = ROOT / "src" / "flambeau"
 FOREIGN = {
     "click": ["cli"],
     "cryptography": ["security/tls.py"],
+    "google": ["grpc"],
+    "grpc": ["grpc"],
+    "grpc_health": ["grpc/health.py"],
+    "grpc_reflection": ["grpc/reflection.py"],
     "httptools": ["http"],
-    "javaproperties": ["config/properties.py", "config/lines.py"],
+    "javaproperties": ["config"],
     "msgspec": [
         "archive",
         "cli",
