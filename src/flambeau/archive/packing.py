@@ -107,7 +107,8 @@ class Contents:
             if os.path.lexists(item):
                 found = [item]
             elif WILD.search(item):
-                found = sorted(glob.glob(item))  # noqa: PTH207 -- the pattern may be absolute
+                matches = glob.glob(item)  # noqa: PTH207 -- the pattern may be absolute
+                found = sorted(path for path in matches if Path(path).name not in LEFT_OUT)
                 if not found:
                     log.warning("no file matches the wildcard pattern: %s", item)
             else:

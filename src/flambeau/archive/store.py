@@ -30,6 +30,7 @@ from flambeau.errors import ArchiveUnreadable, BadRequest, DownloadFailed, Model
 log = logging.getLogger("flambeau.archive")
 
 REMOTE = re.compile(r"(https?|file):", re.IGNORECASE)
+HOST = re.compile(r"^[A-Za-z]+:(//[^/]*)?")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 ARCHIVE_SUFFIXES = (".mar", ".model", ".tar.gz")
@@ -166,7 +167,7 @@ class ModelStore:
             raise ModelNotFound(f"Given URL {url} does not match any allowed URL(s)")
         if s3_sse_kms:
             raise BadRequest("s3_sse_kms=true is not supported by this server; use a presigned URL")
-        name = file_name(re.split(r"[?#]", url, maxsplit=1)[0])
+        name = file_name(HOST.sub("", re.split(r"[?#]", url, maxsplit=1)[0]))
         if not name or name.startswith(".") or CONTROL.search(name):
             raise BadRequest(f"The url names no archive file: {url}")
         target = self.folder / name
@@ -230,13 +231,14 @@ def _entry(item: str) -> StartupEntry:
     name, equals, url = item.partition("=")
     # "http://host/a.mar?sig=x" has no name in front; a name never looks like a path.
     if not equals or "/" in name:
-        name, url = "", item
+        name, url = "", item.removeprefix("=")
+    url = url.strip()
     stem = file_name(re.split(r"[?#]", url, maxsplit=1)[0].rstrip("/"))
     for suffix in ARCHIVE_SUFFIXES:
         stem = stem.removesuffix(suffix)
     return StartupEntry(
         name=name.strip() or None,
-        url=url.strip(),
+        url=url,
         default_name=re.sub(r"\W", "_", stem, flags=re.ASCII),
     )
 

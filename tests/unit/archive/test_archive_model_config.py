@@ -154,7 +154,7 @@ MERGE_BOMB = "a0: &a0 {x: 1}\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "cause"),
     [
-        ("minWorkers: [1\n", "expected ','"),
+        ("minWorkers: [1\n", "expected ',' or ']'"),
         ("- a\n- b\n", "a list, not a map"),
         ("just text", "a str, not a map"),
         ("a: 1\n---\nb: 2\n", "single document"),
@@ -163,11 +163,12 @@ MERGE_BOMB = "a0: &a0 {x: 1}\n" + "".join(
         ("a: 2026-99-99\n", "month"),
         ("a: !!bool x\n", "x"),
         (b"\xff\xfe\x00", "."),
-        ("a: \x00", "special characters"),
+        ("a: \x00", "character"),
         ("a: &a [*a]\n", "refers to itself"),
         (BOMB, "grows to more than"),
         (MERGE_BOMB, "grows to more than"),
-        ("[" * 20000, "recursion"),
+        ("[" * 200000, "nesting depth"),
+        ("- " * 100000, "nested more than 100 levels"),
         ("#" * (2 << 20), "larger than"),
     ],
 )
