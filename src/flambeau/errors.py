@@ -94,7 +94,7 @@ class DefaultVersionInUse(FlambeauError):
 
     type_name = "InvalidModelVersionException"
     status = 403
-    grpc = "FAILED_PRECONDITION"
+    grpc = "PERMISSION_DENIED"
 
 
 class UnknownPath(FlambeauError):
@@ -152,7 +152,7 @@ class Conflict(FlambeauError):
 
     type_name = "ConflictStatusException"
     status = 409
-    grpc = "ALREADY_EXISTS"
+    grpc = "ABORTED"
 
 
 class RequestTooLarge(FlambeauError):
@@ -208,6 +208,7 @@ class HandlerFailed(FlambeauError):
     """The handler raised, or returned something that cannot be sent."""
 
     status = 503
+    grpc = "UNAVAILABLE"
 
 
 class PredictionFailed(FlambeauError):
@@ -222,7 +223,6 @@ class OutOfResources(FlambeauError):
     """The handler ran out of host or device memory."""
 
     status = 507
-    grpc = "RESOURCE_EXHAUSTED"
 
 
 class Unavailable(FlambeauError):

@@ -7,7 +7,6 @@ ever sees the whole table.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import shutil
@@ -27,8 +26,10 @@ from flambeau.control.devices import SharedRound, listed, usable
 from flambeau.control.model import Workshop
 from flambeau.control.snapshot import SavedVersion
 from flambeau.control.spec import Defaults, VersionDefaults
+from flambeau.grpc.rpcs import Place
 from flambeau.http.limits import Limits
 from flambeau.jobs.feed import Prefetch
+from flambeau.metrics import accelerators
 from flambeau.metrics.definitions import Definitions, DefinitionsError, read_definitions
 from flambeau.metrics.registry import Metrics, Mode
 from flambeau.rest.route import Api
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flambeau.config.options import Options
+    from flambeau.security.tls import Pair
     from flambeau.supervision.launcher import Launcher
 
 logger = logging.getLogger("flambeau.server")
@@ -152,11 +154,7 @@ def workshop(
         limit_max_image_pixels=options.limit_max_image_pixels,
         max_response_size=options.max_response_size,
         metrics_config=str(options.metrics_config or ""),
-        sequence_headers=(
-            options.ts_header_key_sequence_id,
-            options.ts_header_key_sequence_start,
-            options.ts_header_key_sequence_end,
-        ),
+        sequence_headers=sequence_headers(options),
         worker_environment={
             "TS_DECODE_INPUT_REQUEST": str(options.decode_input_request).lower(),
             "TS_IPEX_ENABLE": str(options.ipex_enable).lower(),
@@ -168,14 +166,7 @@ def workshop(
 def devices(options: Options) -> int:
     """Accelerators to use."""
     found = listed()
-    return usable(_detected() if found is None else found, options.number_of_gpu)
-
-
-def _detected() -> int:
-    """Accelerators of this machine, by what the NVIDIA driver shows."""
-    with contextlib.suppress(OSError):
-        return sum(1 for _ in Path("/proc/driver/nvidia/gpus").iterdir())
-    return 0
+    return usable(accelerators.count() if found is None else found, options.number_of_gpu)
 
 
 def defaults(options: Options) -> Defaults:
@@ -264,19 +255,64 @@ def limits(options: Options) -> Limits:
     )
 
 
+def grpc_places(options: Options) -> list[Place]:
+    """Where gRPC is served. Raises TlsError when enable_grpc_ssl is set and has no certificate."""
+    pair = _grpc_pair(options) if options.enable_grpc_ssl else None
+    return [
+        Place(
+            api=Api.INFERENCE,
+            host=options.grpc_inference_address,
+            port=options.grpc_inference_port,
+            largest_request=options.max_request_size,
+            connection_age_ms=options.grpc_inference_max_connection_age_ms,
+            connection_grace_ms=options.grpc_inference_max_connection_age_grace_ms,
+            pair=pair,
+        ),
+        Place(
+            api=Api.MANAGEMENT,
+            host=options.grpc_management_address,
+            port=options.grpc_management_port,
+            largest_request=options.max_request_size,
+            connection_age_ms=options.grpc_management_max_connection_age_ms,
+            connection_grace_ms=options.grpc_management_max_connection_age_grace_ms,
+            pair=pair,
+        ),
+    ]
+
+
+def _grpc_pair(options: Options) -> Pair:
+    """The PEM pair if there is one, as in the original; else what https addresses use."""
+    if options.certificate_file is not None and options.private_key_file is not None:
+        return read_pair(
+            certificate_file=options.certificate_file, private_key_file=options.private_key_file
+        )
+    return _pair(options)
+
+
+def sequence_headers(options: Options) -> tuple[str, str, str]:
+    """Header names of a sequence's id, start and end."""
+    return (
+        options.ts_header_key_sequence_id,
+        options.ts_header_key_sequence_start,
+        options.ts_header_key_sequence_end,
+    )
+
+
 def tls(options: Options) -> ssl.SSLContext:
     """The certificate of https addresses.
 
     Raises TlsError, naming the setting and the remedy.
     """
-    return context_of(
-        read_pair(
-            certificate_file=options.certificate_file,
-            private_key_file=options.private_key_file,
-            keystore=options.keystore,
-            keystore_pass=options.keystore_pass,
-            keystore_type=options.keystore_type,
-        )
+    return context_of(_pair(options))
+
+
+def _pair(options: Options) -> Pair:
+    return read_pair(
+        certificate_file=options.certificate_file,
+        private_key_file=options.private_key_file,
+        keystore=options.keystore,
+        keystore_pass=options.keystore_pass,
+        keystore_type=options.keystore_type,
     )
 
 

@@ -26,6 +26,7 @@ from flambeau.config.options import TORCHSERVE_VERSION
 from flambeau.control.plane import ControlPlane
 from flambeau.errors import FlambeauError
 from flambeau.http.listeners import Address, open_listener
+from flambeau.metrics import accelerators
 from flambeau.metrics.printed import PrintedMetrics
 from flambeau.metrics.system import watch
 from flambeau.rest.app import RestApp
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from flambeau.config.logs import Logs
     from flambeau.config.options import Options
+    from flambeau.grpc.server import GrpcServers
     from flambeau.http.listeners import Listener
     from flambeau.metrics.registry import Metrics
     from flambeau.security.gate import Gate
@@ -73,6 +75,7 @@ class Server:
         self._notices = notices
         self._stop = asyncio.Event()
         self._listeners: list[Listener] = []
+        self._grpc: GrpcServers | None = None
 
     async def run(self) -> None:
         """Start everything, say so, wait for a signal, stop everything."""
@@ -89,6 +92,7 @@ class Server:
             plane = self._make_plane(started, temp, logs, metrics)
             await self._load_models(plane)
             await self._open_listeners(started, plane, gate, metrics, logs)
+            await self._open_grpc(started, plane, gate, logs)
             self._start_readings(started, plane, metrics)
             # From here on a stop is gentle: no new connections, then what was accepted, and only
             # then the connections it came from.
@@ -157,6 +161,7 @@ class Server:
             parts.defaults(options),
             model_api=options.enable_model_api,
             unregister_timeout=options.unregister_model_timeout,
+            gpu_usage=accelerators.usage,
             snapshots=parts.snapshots(options),
         )
         started.push_async_callback(plane.stop, 0.0)
@@ -229,6 +234,20 @@ class Server:
             started.push_async_callback(self._finish, listener)
             logger.info("%s API listens on %s", ", ".join(apis), text)
 
+    async def _open_grpc(
+        self, started: AsyncExitStack, plane: ControlPlane, gate: Gate, logs: Logs
+    ) -> None:
+        options = self._options
+        if not options.enable_grpc_api:
+            return
+        servers = (await asyncio.to_thread(_grpc_servers))(
+            plane, gate, logs.access, parts.sequence_headers(options)
+        )
+        self._grpc = servers
+        started.push_async_callback(servers.finish, parts.FLUSH_TIMEOUT)
+        for place in parts.grpc_places(options):
+            await servers.open(place)
+
     def _start_readings(
         self, started: AsyncExitStack, plane: ControlPlane, metrics: Metrics
     ) -> None:
@@ -247,6 +266,8 @@ class Server:
     def _close_listeners(self) -> None:
         for listener in self._listeners:
             listener.close()
+        if self._grpc is not None:
+            self._grpc.close(self._options.drain_timeout)
 
     async def _finish(self, listener: Listener) -> None:
         """Let the last answers out, then end what is left."""
@@ -267,6 +288,13 @@ class Server:
                 await task
 
         started.push_async_callback(end)
+
+
+def _grpc_servers() -> type[GrpcServers]:
+    """The gRPC face, imported off the event loop and once REST answers: it takes a while."""
+    from flambeau.grpc.server import GrpcServers  # noqa: PLC0415 - see above
+
+    return GrpcServers
 
 
 async def _repeat(act: Callable[[], None], seconds: float) -> None:

@@ -42,23 +42,28 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     enable_metrics_api: Annotated[
         bool, Setting("Open the metrics address; false: no listener there.")
     ] = True
-    grpc_inference_address: Annotated[str, later("Host of gRPC predictions.")] = "127.0.0.1"
-    grpc_management_address: Annotated[str, later("Host of gRPC management.")] = "127.0.0.1"
-    grpc_inference_port: Annotated[int, later("Port of gRPC predictions.", least=0)] = 7070
-    grpc_management_port: Annotated[int, later("Port of gRPC management.", least=0)] = 7071
+    enable_grpc_api: Annotated[bool, Setting("Open the gRPC ports; false saves 20 MB.")] = True
+    grpc_inference_address: Annotated[str, Setting("Host of gRPC predictions.")] = "127.0.0.1"
+    grpc_management_address: Annotated[str, Setting("Host of gRPC management.")] = "127.0.0.1"
+    grpc_inference_port: Annotated[
+        int, Setting("Port of gRPC predictions.", least=0, most=65535)
+    ] = 7070
+    grpc_management_port: Annotated[
+        int, Setting("Port of gRPC management.", least=0, most=65535)
+    ] = 7071
     grpc_inference_max_connection_age_ms: Annotated[
-        int | None, later("Longest life of a gRPC inference connection, in ms.")
+        int | None, Setting("Longest life of a gRPC inference connection, in ms.", least=1)
     ] = None
     grpc_inference_max_connection_age_grace_ms: Annotated[
-        int | None, later("Time its calls get to end after that, in ms.")
+        int | None, Setting("Time its calls get to end after that, in ms.", least=0)
     ] = None
     grpc_management_max_connection_age_ms: Annotated[
-        int | None, later("Longest life of a gRPC management connection, in ms.")
+        int | None, Setting("Longest life of a gRPC management connection, in ms.", least=1)
     ] = None
     grpc_management_max_connection_age_grace_ms: Annotated[
-        int | None, later("Time its calls get to end after that, in ms.")
+        int | None, Setting("Time its calls get to end after that, in ms.", least=0)
     ] = None
-    enable_grpc_ssl: Annotated[bool, later("Serve gRPC over TLS with the PEM pair.")] = False
+    enable_grpc_ssl: Annotated[bool, Setting("Serve gRPC over TLS, with the PEM pair.")] = False
     keystore: Annotated[
         Path | None, Setting("PKCS12 keystore for https addresses; beats the PEM pair.")
     ] = None

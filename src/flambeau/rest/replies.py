@@ -14,7 +14,13 @@ from os import urandom
 from typing import TYPE_CHECKING, Any
 
 from flambeau.control.views import plain
-from flambeau.errors import FlambeauError, InternalError, PredictionFailed
+from flambeau.errors import (
+    FlambeauError,
+    InternalError,
+    OutOfResources,
+    PredictionFailed,
+    RequestTooLarge,
+)
 from flambeau.rest.route import Reply, WrongMethod
 
 if TYPE_CHECKING:
@@ -93,6 +99,9 @@ def shown_error(error: BaseException) -> FlambeauError:
     if not _ERROR <= error.status < _BEYOND:
         # A handler may raise PredictionException with any number at all.
         return PredictionFailed(error.message, 500)
+    if error.status == RequestTooLarge.status and isinstance(error, PredictionFailed):
+        # A 413 means that the request was too large, which the server alone decides.
+        return PredictionFailed(error.message, OutOfResources.status)
     return error
 
 

@@ -16,8 +16,7 @@ from flambeau.transport.messages import Failed
 OUT_OF_RESOURCES: Final = 507
 PREDICTION_FAILED: Final = 503
 INTERNAL: Final = 500
-TOO_LARGE: Final = 413
-FIRST_ERROR: Final = 400
+FIRST_STATUS: Final = 100
 LAST_STATUS: Final = 599
 
 
@@ -52,10 +51,8 @@ def told_to_client(error: Exception) -> tuple[int, str]:
 
 
 def _status(code: object) -> int:
-    if not isinstance(code, int) or not FIRST_ERROR <= code <= LAST_STATUS:
-        return INTERNAL
-    # 413 on the wire means that the request was too large, which the server alone decides.
-    return OUT_OF_RESOURCES if code == TOO_LARGE else int(code)
+    # Each face knows which numbers it can send.
+    return int(code) if isinstance(code, int) and FIRST_STATUS <= code <= LAST_STATUS else INTERNAL
 
 
 def _text(error: BaseException) -> str:

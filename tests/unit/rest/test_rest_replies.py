@@ -120,6 +120,11 @@ def test_a_prediction_exception_with_a_code_that_is_no_error_becomes_a_500(code)
     assert (shown.status, shown.message) == (500, "odd")
 
 
+def test_only_the_server_says_that_a_request_is_too_large():
+    shown = shown_error(PredictionFailed("too large", 413))
+    assert (shown.status, shown.message) == (507, "too large")
+
+
 def test_what_is_not_ours_is_hidden():
     shown = shown_error(RuntimeError("secret"))
     assert shown.status == 500
