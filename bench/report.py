@@ -198,7 +198,8 @@ generator, and cores the host took away. A sample above {QUIET} was taken again,
 
 ## Start and memory
 
-Resident memory counts shared pages in every process that maps them; the last column counts them once.
+Memory after some seconds of load. Resident memory counts shared pages in every process that maps
+them; the last column counts them once.
 
 {start_table(results)}
 """

@@ -1,4 +1,4 @@
-"""From the command to the first answer, and the memory held then, for a model without torch."""
+"""From the command to the first answer, and the memory held under load, for a model without torch."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from bench.measure import apply_load
 from bench.servers import SIDES, Server
 
 if TYPE_CHECKING:
     from bench.workloads import Workload
 
 MEGABYTE = 1e6
+LOADED = 3
+"""Seconds of load before the memory is read: a server at work, not one that has just begun."""
 
 
 def start_figures(side: str, workload: Workload) -> dict[str, float]:
@@ -24,8 +27,7 @@ def start_figures(side: str, workload: Workload) -> dict[str, float]:
     try:
         server.wait_for(workload, pause=0.005)
         seconds = time.perf_counter() - begin
-        for _ in range(100):
-            server.answer(workload)
+        apply_load(server, workload, LOADED)
         return {
             "first_answer_s": seconds,
             "front_mb": server.front().memory_info().rss / MEGABYTE,
