@@ -16,15 +16,16 @@ from flambeau.errors import FlambeauError, InternalError, InvalidKey, Prediction
 Code = grpc.StatusCode
 
 _MODEL = "org.pytorch.serve.archive.model."
-_PACKAGES = {
-    "DownloadArchiveException": "org.pytorch.serve.archive.",
-    "InvalidModelException": _MODEL,
-    "ModelException": _MODEL,
-    "ModelNotFoundException": _MODEL,
-    "ModelVersionNotFoundException": _MODEL,
-    "WorkflowNotFoundException": "org.pytorch.serve.archive.workflow.",
+_CLASSES = {
+    "DownloadArchiveException": "org.pytorch.serve.archive.DownloadArchiveException",
+    "InvalidModelException": f"{_MODEL}InvalidModelException",
+    "MethodNotAllowedException": f"{_MODEL}ModelException",
+    "ModelException": f"{_MODEL}ModelException",
+    "ModelNotFoundException": f"{_MODEL}ModelNotFoundException",
+    "ModelVersionNotFoundException": f"{_MODEL}ModelVersionNotFoundException",
+    "WorkflowNotFoundException": "org.pytorch.serve.archive.workflow.WorkflowNotFoundException",
 }
-_PACKAGE = "org.pytorch.serve.http."
+"""Exceptions of the original that are not in its package for HTTP."""
 
 _OF_HTTP = {
     400: Code.INVALID_ARGUMENT,
@@ -58,7 +59,7 @@ def code_of(error: FlambeauError) -> grpc.StatusCode:
 
 def class_of(error: FlambeauError) -> str:
     """The full name of the original's exception."""
-    return _PACKAGES.get(error.type_name, _PACKAGE) + error.type_name
+    return _CLASSES.get(error.type_name, f"org.pytorch.serve.http.{error.type_name}")
 
 
 def text_of(error: FlambeauError) -> str:
