@@ -168,11 +168,13 @@ def _write(source: IO[bytes], into: Path, parts: tuple[str, ...]) -> int:
 
 
 def _cause(error: Exception) -> str:
-    if isinstance(error, gzip.BadGzipFile):
-        return f"it is not a gzip file ({error}); pack it again"
+    if isinstance(error, Refused):
+        return str(error)
+    if isinstance(error, gzip.BadGzipFile) and str(error).startswith("Not a gzipped file"):
+        return "it is not a gzip file; pack it again"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error) or type(error).__name__
+    return f"it is damaged or cut short ({str(error) or type(error).__name__})"
 
 
 class _BoundedReader:
