@@ -18,9 +18,7 @@ def names(case: Case) -> str:
 
 
 async def talk(parts: list[bytes], expected: int) -> tuple[list, str]:
-    listener = await open_listener(
-        Address.parse("http://127.0.0.1:0"), echo_application, Limits(brief_timeout=30)
-    )
+    listener = await open_listener(Address.parse("http://127.0.0.1:0"), echo_application, Limits())
     try:
         received, ending = await converse(listener.port, parts, expected)
     finally:

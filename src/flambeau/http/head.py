@@ -61,8 +61,6 @@ class Head:
     """Bytes of the body, 0 for none, ``CHUNKED`` if the body tells its end itself."""
     keep_alive: bool
     """The connection may serve another request afterwards."""
-    brief: bool
-    """An HTTP/1.0 client that did not ask to keep the connection: it may wait for its end."""
     expects: bytes
     """Value of Expect, lower case; empty for none."""
     memo: object = None
@@ -109,12 +107,12 @@ def parse(raw: bytes, limits: Limits) -> Head:
         raise BadMessage(
             "no Host, or several", message=f"{INVALID[:-1]}: one Host header is needed."
         )
-    keep_alive, brief = _persistence(version, framing.get(b"connection"))
+    keep_alive = _keeps_alive(version, framing.get(b"connection"))
     length = _body_length(version, framing) if framing else 0
     expects = b",".join(framing[b"expect"]).lower() if b"expect" in framing else b""
     if version == "1.0":
         expects = b""
-    return Head(method, target, version, fields.headers, length, keep_alive, brief, expects)
+    return Head(method, target, version, fields.headers, length, keep_alive, expects)
 
 
 def _check_size(raw: bytes, end: int, limits: Limits) -> None:
@@ -171,15 +169,12 @@ def _body_length(version: str, framing: dict[bytes, list[bytes]]) -> int:
     return int(lengths[0])
 
 
-def _persistence(version: str, values: list[bytes] | None) -> tuple[bool, bool]:
-    """Whether the connection lives on, and whether only briefly.
+def _keeps_alive(version: str, values: list[bytes] | None) -> bool:
+    """Whether the connection lives on: in HTTP/1.0 only for clients that ask for it.
 
-    TorchServe tells HTTP/1.0 clients ``connection: keep-alive`` even when they did not ask for it.
-    Clients that then wait for the end of the connection are served by ending it soon.
+    Such a client may take the end of the connection for the end of the answer.
     """
     if values is None:
-        return True, version == "1.0"
+        return version == "1.1"
     words = {word.strip().lower() for value in values for word in value.split(b",")}
-    if b"close" in words:
-        return False, False
-    return True, version == "1.0" and b"keep-alive" not in words
+    return b"close" not in words and (version == "1.1" or b"keep-alive" in words)

@@ -27,8 +27,6 @@ class Limits:
     """Bytes per second that earn a slow body more time."""
     idle_timeout: float = 300.0
     """Between requests."""
-    brief_timeout: float = 1.5
-    """The same for HTTP/1.0 clients that did not ask for keep-alive."""
     write_timeout: float = 60.0
     """A client that takes no byte of its answer for so long is cut off."""
     linger_timeout: float = 5.0

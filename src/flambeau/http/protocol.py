@@ -33,7 +33,6 @@ class Connection(asyncio.Protocol):
     """One client's connection, from accept to close."""
 
     __slots__ = (
-        "_brief",
         "_drain",
         "_exchange",
         "_flushed",
@@ -67,8 +66,6 @@ class Connection(asyncio.Protocol):
         self._flushed = 0
         self.since = self._latest = self._moved = monotonic()
         """When the current phase began: idle, a request's first byte, or lingering."""
-        self._brief = False
-        """The last request came from a client that may wait for the connection to end."""
 
     # What the event loop calls
 
@@ -183,9 +180,7 @@ class Connection(asyncio.Protocol):
         elif self.reader.begun:
             if waited > limits.header_timeout:
                 self._reject(BadMessage("slow head", 408, "The request came too slowly."))
-        elif waited > (limits.brief_timeout if self._brief else limits.idle_timeout) or (
-            self.draining
-        ):
+        elif waited > limits.idle_timeout or self.draining:
             self._transport.close()
 
     # Within
@@ -212,7 +207,6 @@ class Connection(asyncio.Protocol):
                     reader.interim = b""
                 if head is None:
                     return
-                self._brief = head.brief
                 self._begin(
                     Exchange(self, self._transport, head, reader.body, reader.body_size, self.since)
                 )

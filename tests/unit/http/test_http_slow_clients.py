@@ -108,15 +108,6 @@ async def test_a_refused_body_that_stops_coming_is_not_answered_twice(serve, ans
     assert await client.rest() == b""
 
 
-async def test_http_1_0_clients_that_wait_for_the_end_get_it(serve, answer):
-    site = await serve(answer, brief_timeout=1)
-    client = await site.connect()
-    await client.send(b"GET / HTTP/1.0\r\n\r\n")
-    assert (await client.answer())[1]["connection"] == "keep-alive"
-    site.sweep(1.5)
-    assert await client.rest() == b""
-
-
 async def test_a_client_that_stays_after_a_closing_answer_is_put_out(serve, answer):
     site = await serve(lambda exchange: answer(exchange, close=True), linger_timeout=5)
     client = await site.connect()
