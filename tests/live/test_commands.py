@@ -253,7 +253,7 @@ def wait_for(condition):
 @pytest.fixture
 def served(bench):
     """A server started by ``flambeau serve`` in the foreground."""
-    process = bench.popen("flambeau", "serve", "store/echo.mar", "--no-snapshots", "--workers", "1")
+    process = bench.popen("flambeau", "serve", "store/echo.mar", "--workers", "1")
     with process:
         try:
             read_until(process.stdout, "Model server started.")
@@ -304,7 +304,7 @@ def test_a_wrong_key_is_told_with_the_remedy(served):
 
 
 def test_stop_ends_a_detached_server_and_then_fails(bench):
-    started = bench.popen("flambeau", "serve", "--detach", "--no-snapshots", "--no-tokens")
+    started = bench.popen("flambeau", "serve", "--detach", "--no-tokens")
     with started:
         read_until(started.stdout, "Model server started.")
         assert started.wait(LIMIT) == 0
@@ -315,8 +315,25 @@ def test_stop_ends_a_detached_server_and_then_fails(bench):
     assert bench.flambeau("stop").returncode == 1
 
 
+def test_the_models_of_a_later_serve_are_its_own_unless_snapshots_are_asked_for(bench, pack):
+    pack(bench.store / "other.mar", {"echo.py": ECHO}, handler="echo")
+
+    def loaded(*words):
+        process = bench.popen("flambeau", "serve", "--no-tokens", *words)
+        with process:
+            read_until(process.stdout, "Model server started.")
+            found = json.loads(bench.flambeau("models", "list", "--json").stdout)
+            process.terminate()
+            assert process.wait(LIMIT) == 0
+        return [model["modelName"] for model in found]
+
+    assert loaded("--snapshots", "store/echo.mar") == ["echo"]
+    assert loaded("store/other.mar") == ["other"]
+    assert loaded("--snapshots", "store/other.mar") == ["echo"]
+
+
 def test_settings_of_serve_reach_the_server(bench):
-    words = ["serve", "--no-snapshots", "--no-tokens", "--set", "job_queue_size=7"]
+    words = ["serve", "--no-tokens", "--set", "job_queue_size=7"]
     process = bench.popen("flambeau", *words, "--models", "echo.mar")
     with process:
         read_until(process.stdout, "Model server started.")

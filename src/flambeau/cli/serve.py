@@ -36,7 +36,12 @@ _pid_file = click.option(
 @click.option("--workers", type=click.IntRange(1), help="Workers per model.")
 @click.option("--tokens/--no-tokens", default=None, help="Ask for keys; default: yes.")
 @click.option("--model-api", is_flag=True, help="Allow models to be registered over the API.")
-@click.option("--no-snapshots", is_flag=True, help="Neither write nor read snapshots.")
+@click.option(
+    "--snapshots/--no-snapshots",
+    default=False,
+    help="Save what is registered after every change, and start from what was saved last; "
+    "the saved models are then used instead of those named here. Default: no.",
+)
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting; repeatable."
 )
@@ -53,7 +58,7 @@ def serve(
     workers: int | None,
     tokens: bool | None,
     model_api: bool,
-    no_snapshots: bool,
+    snapshots: bool,
     settings: tuple[str, ...],
     detach: bool,
     pid_file: Path | None,
@@ -79,7 +84,7 @@ def serve(
         ts_config=str(config) if config else None,
         model_store=str(store) if store else None,
         models=(*chosen, *((models,) if models else ())),
-        snapshots=not no_snapshots,
+        snapshots=snapshots,
         enable_model_api=model_api,
         overrides=overrides,
     )
