@@ -20,8 +20,9 @@ LineSink = "Callable[[str, str, str], None]"
 
 
 class _Lines(asyncio.Protocol):
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, tell: Callable[[str], None], over: Callable[[], None]) -> None:
         self._tell = tell
+        self._over = over
         self._rest = b""
 
     def data_received(self, data: bytes) -> None:
@@ -37,15 +38,22 @@ class _Lines(asyncio.Protocol):
         if self._rest:
             self._tell(self._rest.decode("utf-8", "replace"))
             self._rest = b""
+        self._over()
 
 
 class Output:
-    """The two pipes of one worker. ``writers`` are the ends the worker gets."""
+    """The two pipes of one worker. ``writers`` are the ends the worker gets.
+
+    ``ended`` completes when everything that was printed has been read.
+    """
 
     def __init__(self, name: str, sink: Callable[[str, str, str], None]) -> None:
         self._name = name
         self._sink = sink
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._readers: list[int] = []
+        self._followed: list[asyncio.ReadTransport] = []
+        self._open = 2
         self.writers: list[int] = []
         for _ in range(2):
             reader, writer = os.pipe()
@@ -57,12 +65,14 @@ class Output:
         loop = asyncio.get_running_loop()
         for stream in ("stdout", "stderr"):
             reader = self._readers.pop(0)
-            await loop.connect_read_pipe(
+            transport, _ = await loop.connect_read_pipe(
                 lambda stream=stream: _Lines(  # type: ignore[misc] # bound per loop round
-                    lambda line, stream=stream: self._sink(self._name, stream, line)  # type: ignore[misc] # as above
+                    lambda line, stream=stream: self._sink(self._name, stream, line),  # type: ignore[misc] # as above
+                    self._over,
                 ),
                 os.fdopen(reader, "rb", buffering=0),
             )
+            self._followed.append(transport)
 
     def give_away(self) -> None:
         """Close the writing ends here: the worker holds them now."""
@@ -71,7 +81,14 @@ class Output:
         self.writers = []
 
     def close(self) -> None:
-        """Close the reading ends that ``follow`` has not taken: there is no worker after all."""
+        """Read no more, even if a child of the worker still holds the writing ends."""
         for reader in self._readers:
             os.close(reader)
         self._readers = []
+        for transport in self._followed:
+            transport.close()
+
+    def _over(self) -> None:
+        self._open -= 1
+        if not self._open and not self.ended.done():
+            self.ended.set_result(None)

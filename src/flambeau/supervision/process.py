@@ -34,7 +34,7 @@ REAP_WAIT = 0.03
 KILL_WAIT = 10.0
 """Seconds the system may take to end a killed process."""
 LAST_WORDS = 0.25
-"""Seconds after its end in which what a worker has sent is still read from the socket."""
+"""Seconds after its end in which what a worker has sent and printed is still read."""
 
 
 class LocalWorker:
@@ -43,10 +43,13 @@ class LocalWorker:
     ``exited`` holds its exit code, negative for a signal.
     """
 
-    def __init__(self, pid: int, channel: Channel, exited: asyncio.Future[int]) -> None:
+    def __init__(
+        self, pid: int, channel: Channel, exited: asyncio.Future[int], output: Output
+    ) -> None:
         self.pid = pid
         self.channel = channel
         self.exited = exited
+        self._output = output
 
     async def died_of_kill(self) -> bool:
         """Whether SIGKILL ended it, as the system does when memory is short."""
@@ -62,7 +65,13 @@ class LocalWorker:
             await asyncio.wait({self.exited}, timeout=grace)
         self.kill()
         await asyncio.wait({self.exited}, timeout=KILL_WAIT)
+        await asyncio.wait({self._output.ended}, timeout=LAST_WORDS)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close what ties it to the server, even if a child of its own holds the other ends."""
         self.channel.close()
+        self._output.close()
 
     def kill(self) -> None:
         """End it at once."""
@@ -115,21 +124,21 @@ async def adopt(
 ) -> LocalWorker:
     """The worker that has just been started, its output followed.
 
-    Its channel ends with it, even if a child of its own holds the socket open. Cancelled, it ends
-    the process.
+    Cancelled, it ends the process.
     """
     try:
         await output.follow()
-        worker = LocalWorker(pid, await connect(ours), exited)
+        worker = LocalWorker(pid, await connect(ours), exited, output)
     except BaseException:
         ours.close()
         output.close()
         if not exited.done():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+            await asyncio.wait({exited}, timeout=KILL_WAIT)
         raise
     loop = asyncio.get_running_loop()
-    exited.add_done_callback(lambda _: loop.call_later(LAST_WORDS, worker.channel.close))
+    exited.add_done_callback(lambda _: loop.call_later(LAST_WORDS, worker.let_go))
     return worker
 
 

@@ -18,7 +18,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from flambeau.supervision.output import Output
-from flambeau.supervision.process import SpawnLauncher, adopt, spawn, watch
+from flambeau.supervision.process import KILL_WAIT, LAST_WORDS, SpawnLauncher, adopt, spawn, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +84,7 @@ class Template:
         self.exited = watch(process)
         ours.setblocking(False)
         self._control = ours
+        self._output = output
         self._buffer = b""
         asyncio.get_running_loop().add_reader(ours, self._readable)
         try:
@@ -93,6 +94,7 @@ class Template:
             output.close()
             self._kill()
             self._lost()
+            await asyncio.wait({self.exited}, timeout=KILL_WAIT)
             raise
 
     async def fork(self, descriptors: list[int]) -> tuple[int, asyncio.Future[int]]:
@@ -125,6 +127,8 @@ class Template:
             self.idle.cancel()
         self._kill()
         await self.exited
+        await asyncio.wait({self._output.ended}, timeout=LAST_WORDS)
+        self._output.close()
         self._lost()
 
     def _kill(self) -> None:

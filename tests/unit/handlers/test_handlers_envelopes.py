@@ -7,6 +7,7 @@ import pytest
 from flambeau.handlers.envelope_kservev2 import KServev2Envelope
 from flambeau.handlers.envelopes import BodyEnvelope, JSONEnvelope, KServeEnvelope
 from flambeau.worker.context import Context, RequestProcessor
+from flambeau.worker.failures import PredictionException, told_to_client
 
 
 def context_of(size=1, **headers):
@@ -48,10 +49,21 @@ def test_json_decodes_base64_instances_and_columns():
 
 
 @pytest.mark.parametrize("envelope", [JSONEnvelope, KServeEnvelope])
-@pytest.mark.parametrize("body", [{"inst": 1}, [1], b"{", None, {"instances": 5}])
+@pytest.mark.parametrize("body", [[1], b"{", None, {"instances": 5}])
 def test_a_body_without_instances_is_refused(envelope, body):
     with pytest.raises(ValueError):
         answered(envelope, [{"body": body}])
+
+
+def test_json_wants_instances():
+    with pytest.raises(ValueError):
+        answered(JSONEnvelope, [{"body": {"inst": 1}}])
+
+
+def test_kserve_answers_a_document_of_another_protocol_as_its_clients_know_it():
+    with pytest.raises(PredictionException) as caught:
+        answered(KServeEnvelope, [{"body": {"inst": 1}}])
+    assert told_to_client(caught.value) == (503, "Invalid model predict output")
 
 
 def test_kserve_names_predictions_and_explanations():

