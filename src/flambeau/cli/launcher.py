@@ -24,6 +24,7 @@ MANAGEMENT: Final = "http://localhost:8081/models"
 STARTED: Final = "Model server started"
 START_LIMIT_S: Final = 600.0
 ANSWER_LIMIT_S: Final = 600.0
+COMMAND_LIMIT_S: Final = 60.0
 LAST_LINES: Final = 20
 
 LogLine = str | None
@@ -102,8 +103,10 @@ def start(  # noqa: PLR0917 - the public, positional signature
     tee = Tee(started.stdout or sys.stdin)  # stdout is there: it was asked for
     tee.start()
     PrintTillTheEnd(tee.queue2).start()
-    _wait_started(tee.queue1)
-    started.wait()  # the command itself; the server is its child and lives on
+    try:
+        _wait_started(tee.queue1)
+    finally:
+        started.wait(COMMAND_LIMIT_S)  # the command itself; the server is its child and lives on
     return tee.queue1
 
 

@@ -13,6 +13,8 @@ from abc import ABC, abstractmethod
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from flambeau.worker.failures import INVALID_OUTPUT, PREDICTION_FAILED, PredictionException
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -79,6 +81,11 @@ class KServeEnvelope(BaseEnvelope):
 
     def parse_input(self, data: list[dict[str, Any]]) -> list[Any]:
         """The instances of all requests."""
+        for row in data:
+            found = document(row)
+            if isinstance(found, dict) and "instances" not in found:
+                # Clients of KServe v1 know this answer to a document of another protocol.
+                raise PredictionException(INVALID_OUTPUT, PREDICTION_FAILED)
         batches = [instances(row) for row in data]
         self._lengths = [len(batch) for batch in batches]
         return [one for batch in batches for one in batch]

@@ -15,6 +15,7 @@ from flambeau.transport.messages import Failed
 
 OUT_OF_RESOURCES: Final = 507
 PREDICTION_FAILED: Final = 503
+INVALID_OUTPUT: Final = "Invalid model predict output"
 INTERNAL: Final = 500
 FIRST_STATUS: Final = 100
 LAST_STATUS: Final = 599

@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 from flambeau.transport.frames import ProtocolError
 from flambeau.transport.messages import MetricPoint, Replies
 from flambeau.worker import results
-from flambeau.worker.failures import INTERNAL, PREDICTION_FAILED, told_to_client
+from flambeau.worker.failures import (
+    INTERNAL,
+    INVALID_OUTPUT,
+    PREDICTION_FAILED,
+    told_to_client,
+)
 from flambeau.worker.link import LinkLost
 from flambeau.worker.rows import decoded_rows, raw_rows
 
@@ -27,7 +32,6 @@ if TYPE_CHECKING:
     from flambeau.worker.link import ServerLink
 
 PREDICTION_METRIC: Final = "PredictionTime"
-INVALID_OUTPUT: Final = "Invalid model predict output"
 MISMATCHED: Final = "number of batch response mismatched"
 
 

@@ -15,11 +15,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from flambeau.worker.context import Context, RequestProcessor
-from flambeau.worker.failures import PREDICTION_FAILED, told_to_client
+from flambeau.worker.failures import INVALID_OUTPUT, PREDICTION_FAILED, told_to_client
 from flambeau.worker.loading import COMPAT_VERSION, find_entry
 from flambeau.worker.metrics import MetricsCacheYamlImpl
 from flambeau.worker.old_wire import create_predict_response
-from flambeau.worker.service import INVALID_OUTPUT, MISMATCHED, PREDICTION_METRIC
+from flambeau.worker.service import MISMATCHED, PREDICTION_METRIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
