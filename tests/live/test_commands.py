@@ -41,6 +41,7 @@ class Bench:
         (folder / "config.properties").write_text(
             f"inference_address={self.inference}\nmanagement_address={self.management}\n"
             f"metrics_address={self.metrics}\nmodel_store=store\ndefault_workers_per_model=1\n"
+            "grpc_inference_port=0\ngrpc_management_port=0\n"
             "enable_model_api=true\nallowed_urls=https://models.example/.*\n"
         )
         self.environment = {

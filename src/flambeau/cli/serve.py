@@ -30,8 +30,9 @@ _pid_file = click.option(
 @click.option("--host", help="Host to listen on; default 127.0.0.1.")
 @click.option(
     "--port",
-    type=click.IntRange(1, 65532),
-    help="Port of the inference API; management and metrics take the next two. Default 8080.",
+    type=click.IntRange(1, 65530),
+    help="Port of the inference API; management, metrics and gRPC take the next four. "
+    "Default 8080 to 8082 and, for gRPC, 7070 and 7071.",
 )
 @click.option("--workers", type=click.IntRange(1), help="Workers per model.")
 @click.option("--tokens/--no-tokens", default=None, help="Ask for keys; default: yes.")
@@ -152,13 +153,19 @@ def _setting(text: str) -> tuple[str, str]:
 
 
 def _addresses(host: str | None, port: int | None) -> dict[str, str]:
-    """The three addresses; empty unless a host or a port was asked for."""
+    """Where the three HTTP and two gRPC listeners are; empty unless a host or port was asked for."""
     if host is None and port is None:
         return {}
     keys = ("inference_address", "management_address", "metrics_address")
     first = 8080 if port is None else port
     where = "127.0.0.1" if host is None else f"[{host}]" if ":" in host else host
-    return {key: f"http://{where}:{first + place}" for place, key in enumerate(keys)}
+    found = {key: f"http://{where}:{first + place}" for place, key in enumerate(keys)}
+    for place, api in enumerate(("inference", "management"), len(keys)):
+        if host is not None:
+            found[f"grpc_{api}_address"] = host
+        if port is not None:
+            found[f"grpc_{api}_port"] = str(port + place)
+    return found
 
 
 def _store_of(

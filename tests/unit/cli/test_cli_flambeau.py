@@ -90,8 +90,12 @@ def test_addresses_follow_the_first_port():
         "inference_address": "http://0.0.0.0:8080",
         "management_address": "http://0.0.0.0:8081",
         "metrics_address": "http://0.0.0.0:8082",
+        "grpc_inference_address": "0.0.0.0",
+        "grpc_management_address": "0.0.0.0",
     }
-    assert _addresses("::1", 9000)["metrics_address"] == "http://[::1]:9002"
+    moved = _addresses("::1", 9000)
+    assert moved["metrics_address"] == "http://[::1]:9002"
+    assert (moved["grpc_inference_port"], moved["grpc_management_port"]) == ("9003", "9004")
 
 
 def test_the_folder_of_the_archives_is_the_store_when_none_is_named(tmp_path):
