@@ -192,7 +192,7 @@ async def test_other_libraries_get_another_template(forks, command, module):
         ("import os\nos._exit(0)", "ended while importing"),
     ],
 )
-async def test_an_unsafe_template_means_fresh_interpreters(  # noqa: PLR0917 - fixtures
+async def test_an_unsafe_template_means_fresh_interpreters(
     forks, command, module, source, reason, caplog
 ):
     name = module("unsafe_library", source)
@@ -397,7 +397,7 @@ async def test_launches_leak_no_descriptor(lines, command, forked, rounds, open_
     before = open_files()
     for number in range(0, rounds, 5):
         await asyncio.gather(*(round_trip(number + step) for step in range(5)))
-    await eventually(lambda: not (open_files() != before))
+    await eventually(lambda: open_files() == before)
     await launcher.close()
 
 
