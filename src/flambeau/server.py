@@ -195,6 +195,7 @@ class Server:
                 await plane.restore(one)
             except FlambeauError as error:
                 logger.warning("Failed to restore %s %s: %s", one.name, one.version, error)
+                plane.readiness.failed(one.archive, error.message)
 
     async def _open_listeners(
         self,
@@ -206,9 +207,7 @@ class Server:
     ) -> None:
         options = self._options
         desk = Desk(logs.access, metrics, parts.cors(options))
-        conditions = [When.OPEN_INFERENCE] if options.ts_open_inference_protocol else []
-        if gate.tokens is not None:
-            conditions.append(When.TOKENS)
+        conditions = [When.TOKENS] if gate.tokens is not None else []
         for text, apis in parts.addresses(options).items():
             address = Address.parse(text)
             site = Site(

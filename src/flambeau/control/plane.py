@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 from flambeau.control.customized import ask_handler
 from flambeau.control.describe import describe
 from flambeau.control.model import ModelVersion, Workshop
+from flambeau.control.readiness import Lack, Readiness
 from flambeau.control.registry import Registry
 from flambeau.control.requests import RegisterModel
 from flambeau.control.snapshot import pictured
@@ -86,6 +87,7 @@ class ControlPlane:
         self._snapshots = snapshots
         self._saving = asyncio.Lock()
         self._registry = Registry()
+        self.readiness = Readiness(self._registry)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closing: dict[ModelVersion, asyncio.Event] = {}
@@ -139,12 +141,32 @@ class ControlPlane:
             version.healthy_workers >= version.min_workers for version in self._registry.defaults()
         )
 
-    def model_ready(self, name: str) -> bool:
-        """Whether the default version has a worker that takes jobs.
+    def lacking(self) -> list[Lack]:
+        """What /readyz says: the start-up models that cannot serve now; none when all is well."""
+        if self._stopping:
+            return [Lack("the server", "it is stopping")]
+        return self.readiness.lacking()
 
-        Raises ModelNotFound.
+    def ready(self) -> bool:
+        """Whether every start-up model has a worker that has answered within the last second."""
+        return not self.lacking()
+
+    def model_ready(self, name: str, version: str | None = None) -> bool:
+        """Whether a version - the default one unless named - has a worker that takes jobs.
+
+        Raises ModelNotFound or ModelVersionNotFound.
         """
-        return self._registry.find(name).dispatcher.ready > 0
+        return self._registry.find(name, version).dispatcher.ready > 0
+
+    def names(self) -> list[str]:
+        """The names of all registered models, in code-point order."""
+        return self._registry.names()
+
+    def versions(self, name: str) -> list[str]:
+        """Every registered version of a model, the default one first. Raises ModelNotFound."""
+        default = self._registry.find(name).spec.version
+        others = [each.spec.version for each in self._registry.versions(name)]
+        return [default, *(each for each in others if each != default)]
 
     def sole_startup_model(self) -> str | None:
         """The only model loaded at start-up; None when there were none or several."""
@@ -165,6 +187,7 @@ class ControlPlane:
         if request.url is None:
             raise BadRequest("Parameter url is required.")
         outcome = await self._carry_out(self._register(request))
+        self.readiness.came(request.url)
         await self.save("snapshot")
         return outcome
 
@@ -197,6 +220,8 @@ class ControlPlane:
             async with self._turn(spec.name):
                 version = await self._add(spec, files)
                 undo.pop_all()
+            if trusted:
+                self.readiness.promise(spec.name, spec.version)
             undo.push_async_callback(self._withdraw, version)
             slots = version.scale(spec.min_workers, spec.max_workers)
             outcome = await self._settled(version, request, slots)
@@ -262,6 +287,7 @@ class ControlPlane:
             )
         except FlambeauError as error:
             logger.warning("Failed to load model: %s: %s", entry.url, error.message)
+            self.readiness.failed(entry.url, error.message)
             return False
         return True
 

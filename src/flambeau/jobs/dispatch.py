@@ -23,6 +23,7 @@ from flambeau.errors import (
     WorkerTimedOut,
 )
 from flambeau.jobs.feed import Feed, Prefetch
+from flambeau.jobs.pulse import BEAT
 from flambeau.transport.frames import ProtocolError
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Dispatcher:
         self._pumping = False
         self._waking: asyncio.TimerHandle | None = None
         self._expiring: asyncio.TimerHandle | None = None
+        self._beating = False
         self._running: asyncio.Event = asyncio.Event()
         self._emptied: asyncio.Event = asyncio.Event()
 
@@ -81,6 +83,11 @@ class Dispatcher:
     def ready(self) -> int:
         """Workers being fed."""
         return len(self._feeds)
+
+    @property
+    def answering(self) -> int:
+        """Workers being fed that have lately given a sign of life, or are computing."""
+        return sum(feed.pulse.answering and not feed.retired for feed in self._feeds)
 
     @property
     def in_flight(self) -> int:
@@ -151,6 +158,9 @@ class Dispatcher:
 
         worker.channel.on_replies = deliver
         self._feeds.append(feed)
+        if not self._beating:
+            self._beating = True
+            self._loop.call_later(BEAT, self._beat)
         self.wake()
         watch = asyncio.ensure_future(self._overdue(feed))
         waits = {watch, worker.channel.ended, finished, retire}
@@ -261,6 +271,14 @@ class Dispatcher:
         self._emptied.set()
 
     # -- limits
+
+    def _beat(self) -> None:
+        for feed in self._feeds:
+            if not feed.retired:
+                feed.pulse.beat(busy=bool(feed.batches))
+        self._beating = bool(self._feeds)
+        if self._beating:
+            self._loop.call_later(BEAT, self._beat)
 
     async def _overdue(self, feed: Feed) -> None:
         """Returns when the running batch of ``feed`` has outlived the response time-out."""

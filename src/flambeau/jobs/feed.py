@@ -22,6 +22,7 @@ from flambeau.errors import (
     WorkerDied,
 )
 from flambeau.jobs.job import Answer
+from flambeau.jobs.pulse import Pulse
 from flambeau.transport.frames import head
 from flambeau.transport.messages import Cancel, JobHead, PartHead, Predict
 
@@ -71,6 +72,7 @@ class Feed:
     def __init__(self, channel: Channel, prefetch: Prefetch, gone: Callable[[Job], None]) -> None:
         self.channel = channel
         self.batches: deque[Batch] = deque()
+        self.pulse = Pulse(channel)
         self.depth = 1
         self.retired = False
         """Gets no more jobs; ends when it has answered what it holds."""

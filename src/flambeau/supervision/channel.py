@@ -30,6 +30,8 @@ class Channel(asyncio.Protocol):
     def __init__(self) -> None:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.on_replies: Callable[[Replies, list[bytes]], None] | None = None
+        self.heard = 0
+        """Grows whenever the worker has sent something."""
         self._transport: asyncio.Transport | None = None
         self._pieces: list[bytes] = []
         self._held = 0
@@ -99,6 +101,7 @@ class Channel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Collect until a frame is whole, then deliver it; big frames are joined once."""
+        self.heard += 1
         if self._pieces:
             self._pieces.append(data)
             self._held += len(data)
