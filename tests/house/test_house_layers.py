@@ -30,6 +30,7 @@ FOREIGN = {
         "metrics",
         "rest",
         "security",
+        "tensors",
         "transport",
         "worker",
     ],

@@ -1,0 +1,1 @@
+"""Tensors as the Open Inference Protocol spells them: datatypes, bytes, JSON documents."""
