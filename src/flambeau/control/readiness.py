@@ -34,7 +34,7 @@ class Readiness:
         self._failed: dict[str, str] = {}
 
     def promise(self, name: str, version: str) -> None:
-        """Start-up has registered this version. Once unregistered it is expected no more."""
+        """Start-up has registered this version: it is expected to serve whenever it is there."""
         self._promised.add((name, version))
 
     def failed(self, url: str, reason: str) -> None:
