@@ -55,6 +55,8 @@ TEMP_PREFIX = "flambeau-"
 FLUSH_TIMEOUT = 5.0
 """Seconds the last answers may take to reach their clients once all work is done."""
 KEY_FILE = "key_file.json"
+CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+"""Where systems name the certificate authorities that downloads trust; the first that is set."""
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -122,7 +124,11 @@ def model_store(options: Options, temp: Path) -> ModelStore:
         temp,
         AllowedUrls.parse(options.allowed_urls),
         ArchiveLimits(members=options.max_archive_members, total_bytes=options.max_unpacked_size),
-        DownloadLimits(most_bytes=options.max_archive_size, read_seconds=options.download_timeout),
+        DownloadLimits(
+            most_bytes=options.max_archive_size,
+            read_seconds=options.download_timeout,
+            ca_bundle=next(filter(None, map(os.environ.get, CA_VARIABLES)), None),
+        ),
     )
 
 

@@ -37,6 +37,7 @@ from flambeau.rest.route import Api, Site, When
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
+    from flambeau.archive.store import ModelStore
     from flambeau.config.logs import Logs
     from flambeau.config.options import Options
     from flambeau.grpc.server import GrpcServers
@@ -89,7 +90,9 @@ class Server:
             metrics = parts.metrics(options, logs)
             started.callback(metrics.flush, last=True)
             self._own(started, _repeat(metrics.flush, LOG_INTERVAL), "metrics flush")
-            plane = self._make_plane(started, temp, logs, metrics)
+            store = parts.model_store(options, temp)
+            await asyncio.to_thread(store.sweep)
+            plane = self._make_plane(started, store, logs, metrics)
             await self._load_models(plane)
             await self._open_listeners(started, plane, gate, metrics, logs)
             await self._open_grpc(started, plane, gate, logs)
@@ -147,7 +150,7 @@ class Server:
             loop.add_signal_handler(number, stop)
 
     def _make_plane(
-        self, started: AsyncExitStack, temp: Path, logs: Logs, metrics: Metrics
+        self, started: AsyncExitStack, store: ModelStore, logs: Logs, metrics: Metrics
     ) -> ControlPlane:
         options = self._options
         numbers = itertools.count(options.initial_worker_port)
@@ -155,7 +158,7 @@ class Server:
         launcher = parts.launcher(options, rule, PrintedMetrics(metrics, logs.model.write))
         started.push_async_callback(launcher.close)
         plane = ControlPlane(
-            parts.model_store(options, temp),
+            store,
             parts.workshop(options, launcher, rule, numbers.__next__),
             metrics,
             parts.defaults(options),
