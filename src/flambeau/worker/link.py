@@ -56,7 +56,8 @@ class ServerLink:
         """
         if self._ahead:
             return self._ahead.popleft()
-        self._cancelled.clear()
+        if self._cancelled:
+            self._cancelled.clear()
         return self._read()
 
     def _read(self) -> Frame | None:

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 UNSUPPORTED: Final = "Unsupported model output data type."
 FIRST_STATUS: Final = 100
 
+_NO_HEADERS: list[tuple[str, str]] = []
 _compact = json.JSONEncoder().encode
 _indent = msgspec.json.format
 _unsafe = re.compile(r"[\r\n\0\ud800-\udfff]").search
@@ -76,11 +77,23 @@ def _saved(tensor: Any) -> bytes:
     return buffer.getvalue()
 
 
-def plain_heads(jobs: list[JobHead], blobs: list[bytes | bytearray]) -> list[ReplyHead]:
-    """Heads of answers whose status and headers nobody has touched."""
-    return [
-        ReplyHead(job.id, 200, "", [], len(blob)) for job, blob in zip(jobs, blobs, strict=True)
-    ]
+def plain_answers(
+    jobs: list[JobHead], values: list[Any]
+) -> tuple[list[ReplyHead], list[bytes | bytearray], int]:
+    """Heads and bodies of answers whose status and headers nobody has touched, and the longest size.
+
+    The way nearly every batch goes, hence one loop. Raises UnsupportedOutput.
+    """
+    heads = []
+    blobs: list[bytes | bytearray] = []
+    longest = 0
+    for job, value in zip(jobs, values, strict=True):
+        blob = value if type(value) is bytes else to_bytes(value)
+        size = len(blob)
+        longest = max(longest, size)
+        blobs.append(blob)
+        heads.append(ReplyHead(job.id, 200, "", _NO_HEADERS, size))
+    return heads, blobs, longest
 
 
 def shaped_heads(

@@ -100,17 +100,14 @@ class Service:
         if len(returned) != len(jobs):
             return self._unusable(jobs, MISMATCHED, f"{len(returned)} for {len(jobs)} requests")
         try:
-            blobs = [results.to_bytes(value) for value in returned]
+            heads, blobs, longest = results.plain_answers(jobs, returned)
         except results.UnsupportedOutput as error:
             return self._unusable(jobs, results.UNSUPPORTED, str(error))
-        processors = self._batch.processors
-        mores = self._unfinished(returned)
-        if processors is None and mores is None:
-            heads = results.plain_heads(jobs, blobs)
-        else:
+        if self._batch.processors is not None or self._context.stopping_criteria:
+            mores = self._unfinished(returned)
             processors = self._batch.request_processors() or []
             heads = results.shaped_heads(jobs, blobs, processors, mores)
-        if max(map(len, blobs)) > self._limit:
+        if longest > self._limit:
             results.limit_sizes(jobs, heads, blobs, self._limit)
         return heads, blobs
 
