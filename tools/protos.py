@@ -38,8 +38,11 @@ DESCRIPTOR = _pool.Default().AddSerializedFile(
 '''
 
 
-def compiled(proto: str) -> tuple[FileDescriptorProto, str]:
-    """The description of one file and its type stub. Exits when the compiler refuses it."""
+def compiled(proto: str, *flags: str) -> tuple[FileDescriptorProto, str]:
+    """The description of one file and its type stub. Exits when the compiler refuses it.
+
+    ``flags`` are further ones of the compiler.
+    """
     with tempfile.TemporaryDirectory() as folder:
         description = Path(folder, "set")
         code = protoc.main(
@@ -50,6 +53,7 @@ def compiled(proto: str) -> tuple[FileDescriptorProto, str]:
                 f"--proto_path={SHARED}",
                 f"--descriptor_set_out={description}",
                 f"--pyi_out={folder}",
+                *flags,
                 proto,
             ]
         )

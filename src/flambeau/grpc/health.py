@@ -1,8 +1,8 @@
 """grpc.health.v1: whether the server, and each of its services, can be used. Needs no key.
 
 For load balancers and kubelets. The answer is worked out when it is asked for, from what the
-control plane says: a service is up while every model has the workers it should have, and down
-from the moment the server begins to stop.
+control plane says: a service is up while every model has the workers it should have and every
+start-up model answers (the rule of /readyz), and down from the moment the server begins to stop.
 """
 
 from __future__ import annotations
@@ -45,13 +45,14 @@ def health_of(names: Iterable[str]) -> Service:
         stopping = call.site.stopping
         shown = None
         while True:
+            last = stopping.done()
             answer = Status(status=Status.SERVICE_UNKNOWN)
             if request.service in known:
                 answer = _now(call)
             if answer != shown:
                 shown = answer
                 yield answer
-            if stopping.done():
+            if last:
                 return
             await asyncio.wait({stopping}, timeout=INTERVAL)
 
@@ -69,5 +70,6 @@ class UnknownService(UnknownPath):
 
 
 def _now(call: Call) -> Response:
-    up = call.site.plane.healthy() and not call.site.stopping.done()
+    plane = call.site.plane
+    up = plane.healthy() and not plane.lacking() and not call.site.stopping.done()
     return Status(status=Status.SERVING if up else Status.NOT_SERVING)

@@ -31,12 +31,16 @@ class Plane:
         self.models = {"echo": ["1.0", "2.0"]}
         self.model_api_enabled = True
         self.is_healthy = True
+        self.lacks = []
         self.asked = []
         self.jobs = asyncio.Queue()
         self.failure = None
 
     def healthy(self):
         return self.is_healthy
+
+    def lacking(self):
+        return self.lacks
 
     def submit(self, name, version, job):
         self._find(name, version)
@@ -102,6 +106,13 @@ class Flow:
         self.cancelled.append(job)
 
 
+async def until(condition):
+    """Returns once ``condition()`` holds: for what the other end does in its own time."""
+    async with asyncio.timeout(LIMIT):
+        while not condition():  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+
+
 class Served:
     """Both APIs on ports of their own, and a channel to each."""
 
@@ -115,10 +126,14 @@ class Served:
 
     async def open(self, **place):
         self.channels = {}
+        self.ports = {}
         for api in (INFERENCE, MANAGEMENT):
             port = await self.servers.open(
-                Place(**{"api": api, "host": "127.0.0.1", "port": 0, "largest_request": 9999} | place)
+                Place(
+                    **{"api": api, "host": "127.0.0.1", "port": 0, "largest_request": 9999} | place
+                )
             )
+            self.ports[api] = port
             self.channels[api] = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
 
     def call(self, method, *, api=None, service=None):
@@ -172,6 +187,11 @@ async def serving(plane):
 @pytest.fixture
 async def served(serving):
     return await serving()
+
+
+@pytest.fixture
+def happens():
+    return until
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 import grpc
@@ -166,13 +165,11 @@ async def test_a_stream_is_logged_once_at_its_first_piece(served, plane, answers
     assert len(served.lines) == 1
 
 
-async def test_a_call_that_its_client_gives_up_is_logged_as_cancelled(served, plane):
+async def test_a_call_that_its_client_gives_up_is_logged_as_cancelled(served, plane, happens):
     call = served.call("Predictions")(PredictionsRequest(model_name="echo"))
     await plane.job()
     call.cancel()
-    async with asyncio.timeout(10):
-        while not served.lines:
-            await asyncio.sleep(0.01)
+    await happens(lambda: served.lines)
     assert served.lines[0][4] == Code.CANCELLED.value[0]
 
 
