@@ -10,6 +10,7 @@ compiler came with.
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -24,6 +25,7 @@ PROTOS = FOLDER / "protos"
 BUNDLED = Path(grpc_tools.__path__[0]) / "_proto"
 SHARED = Path(google.rpc.__path__[0]).parents[1]
 """Where google/rpc/*.proto lie."""
+OURS = "flambeau/grpc/protos/"
 WIDTH = 72
 
 MODULE = '''"""Messages of {proto}. Made by tools/protos.py: change the .proto file, not this one."""
@@ -68,7 +70,10 @@ def compiled(proto: str, *flags: str) -> tuple[FileDescriptorProto, str]:
 def module_of(described: FileDescriptorProto, proto: str) -> str:
     """The text of the module for one description."""
     # Our names in the pool must not meet those of clients that live in the same process.
-    described.name = f"flambeau/grpc/protos/{proto}"
+    described.name = f"{OURS}{proto}"
+    for at, dependency in enumerate(described.dependency):
+        if (PROTOS / dependency).is_file():
+            described.dependency[at] = f"{OURS}{dependency}"
     content = described.SerializeToString(deterministic=True)
     lines = [f"    {content[at : at + WIDTH]!r}" for at in range(0, len(content), WIDTH)]
     classes = [
@@ -84,7 +89,8 @@ def module_of(described: FileDescriptorProto, proto: str) -> str:
 
 
 def _import(dependency: str) -> str:
-    package, _, name = dependency.removesuffix(".proto").replace("/", ".").rpartition(".")
+    module = dependency.replace(OURS, "flambeau/grpc/").removesuffix(".proto")
+    package, _, name = module.replace("/", ".").rpartition(".")
     return f"from {package} import {name}_pb2 as _{name}_pb2  # noqa: F401 - its names are needed"
 
 
@@ -95,6 +101,9 @@ def outputs() -> dict[Path, str]:
         described, stub = compiled(path.name)
         stem = FOLDER / f"{path.stem}_pb2"
         made[stem.with_suffix(".py")] = module_of(described, path.name)
+        stub = re.sub(
+            r"^import (?=\w+_pb2 as)", "from flambeau.grpc import ", stub, flags=re.MULTILINE
+        )
         made[stem.with_suffix(".pyi")] = f"# Made by tools/protos.py.\n{stub}"
     return made
 

@@ -243,7 +243,7 @@ class Server:
         if not options.enable_grpc_api:
             return
         servers = (await asyncio.to_thread(_grpc_servers))(
-            plane, gate, logs.access, parts.sequence_headers(options)
+            plane, gate, logs.access, parts.sequence_headers(options), TORCHSERVE_VERSION
         )
         self._grpc = servers
         started.push_async_callback(servers.finish, parts.FLUSH_TIMEOUT)

@@ -7,10 +7,11 @@ travelled; what it returns becomes a response by the rules of ``tensors.answers`
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from flambeau.errors import BadRequest, FlambeauError, HandlerFailed
+from flambeau.errors import BadRequest, FlambeauError, HandlerFailed, ShuttingDown
 from flambeau.grpc import open_inference_pb2 as messages
 from flambeau.grpc import torchserve_open_inference_pb2
 from flambeau.grpc.asking import pieces, whole
@@ -38,9 +39,7 @@ async def server_live(_: Call, __: messages.ServerLiveRequest) -> messages.Serve
     return messages.ServerLiveResponse(live=True)
 
 
-async def server_ready(
-    call: Call, _: messages.ServerReadyRequest
-) -> messages.ServerReadyResponse:
+async def server_ready(call: Call, _: messages.ServerReadyRequest) -> messages.ServerReadyResponse:
     """Whether every start-up model has a worker that answers."""
     return messages.ServerReadyResponse(ready=call.site.plane.ready())
 
@@ -93,7 +92,7 @@ async def model_stream_infer(
     call: Call, requests: AsyncIterator[Request]
 ) -> AsyncGenerator[messages.ModelStreamInferResponse]:
     """The responses to all requests of the call, in order; an error ends none but its request."""
-    async for request in requests:
+    while (request := await _next(requests, call.site.stopping)) is not None:
         try:
             call.check(INFERENCE, request.model_name)
             answered, parts = _prepared(call, request)
@@ -104,6 +103,18 @@ async def model_stream_infer(
                     yield messages.ModelStreamInferResponse(infer_response=response)
         except FlambeauError as error:
             yield messages.ModelStreamInferResponse(error_message=error.message)
+
+
+async def _next(requests: AsyncIterator[Request], stopping: asyncio.Future[None]) -> Request | None:
+    """The next request; None after the last. Raises ShuttingDown when the server stops first."""
+    coming = asyncio.ensure_future(anext(requests, None))
+    try:
+        await asyncio.wait((coming, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if coming.done():
+            return coming.result()
+    finally:
+        coming.cancel()
+    raise ShuttingDown("The server is stopping.")
 
 
 async def _infer(call: Call, request: Request, spell: Spelling) -> Response:

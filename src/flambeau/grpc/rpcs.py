@@ -83,6 +83,7 @@ class Site:
     """Header names a handler finds a sequence's id, start and end under."""
     stopping: asyncio.Future[None]
     """Done when the server begins to stop: what would go on for ever ends then."""
+    server_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from flambeau.grpc import inference, management
+from flambeau.grpc import inference, kserve, management
 from flambeau.grpc.calls import Calls
 from flambeau.grpc.health import health_of
 from flambeau.grpc.reflection import reflection_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("flambeau.grpc")
 
 SERVICES = {
-    INFERENCE: (inference.SERVICE,),
+    INFERENCE: (inference.SERVICE, kserve.SERVICE, kserve.TORCHSERVE),
     MANAGEMENT: (management.SERVICE,),
 }
 """The services of each API. Health and reflection stand on both ports."""
@@ -41,6 +41,7 @@ class GrpcServers:
         gate: Gate,
         access_log: AccessLog,
         sequence_headers: tuple[str, str, str],
+        server_version: str = "",
     ) -> None:
         self._site = Site(
             plane=plane,
@@ -48,6 +49,7 @@ class GrpcServers:
             access_log=access_log,
             sequence_headers=sequence_headers,
             stopping=asyncio.get_running_loop().create_future(),
+            server_version=server_version,
         )
         self._servers: list[grpc.aio.Server] = []
         self._closing: list[asyncio.Task[None]] = []
