@@ -24,11 +24,12 @@ LIMIT = 30.0
 class Client:
     """Calls as a user of the original's generated stubs writes them. Use as a context manager."""
 
-    def __init__(self, server: LiveServer, key: str = "") -> None:
+    def __init__(self, server: LiveServer, key: str = "", roots: bytes = b"") -> None:
+        """``roots`` are the certificates to trust; without any the calls are not encrypted."""
         text = (server.folder / "config.properties").read_text()
         ports = dict(re.findall(r"^grpc_(\w+)_port=(\d+)$", text, re.MULTILINE))
         self.channels = [
-            grpc.insecure_channel(f"127.0.0.1:{ports[api]}") for api in ("inference", "management")
+            _channel(f"127.0.0.1:{ports[api]}", roots) for api in ("inference", "management")
         ]
         self.inference, self.management = self.channels
         self._metadata = [("authorization", f"Bearer {key}")] if key else None
@@ -101,3 +102,10 @@ class Client:
             health_pb2.HealthCheckResponse.FromString,
         )
         return stub(health_pb2.HealthCheckRequest(service=service), timeout=LIMIT).status
+
+
+def _channel(address: str, roots: bytes) -> grpc.Channel:
+    if not roots:
+        return grpc.insecure_channel(address)
+    named = [("grpc.ssl_target_name_override", "localhost")]
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(roots), named)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import grpc
 import pytest
@@ -219,6 +220,22 @@ def test_keys_open_their_own_api_and_health_needs_none(serve):
         assert "Healthy" in user.ping()
     with Client(server, management) as operator:
         assert operator.manage("ListModels")
+
+
+def test_calls_come_over_tls_with_the_pem_pair(serve):
+    pem = Path(__file__).parents[1] / "unit" / "http" / "localhost.pem"
+    server = serve(
+        settings={
+            "enable_grpc_ssl": "true",
+            "certificate_file": str(pem),
+            "private_key_file": str(pem),
+        }
+    )
+    with Client(server, roots=pem.read_bytes()) as client:
+        assert "Healthy" in client.ping()
+    with Client(server) as client, pytest.raises(grpc.RpcError) as caught:
+        client.ping()
+    assert caught.value.code() is Code.UNAVAILABLE
 
 
 def test_calls_are_in_the_access_log(client):
