@@ -54,7 +54,9 @@ class Doorman:
         self._watch()
 
     def close(self) -> None:
-        """Accept no more; handshakes under way are given up."""
+        """Accept no more; handshakes under way are given up. A second call does nothing."""
+        if self._sock.fileno() < 0:
+            return
         if self._retry is not None:
             self._retry.cancel()
         self._loop.remove_reader(self._sock)

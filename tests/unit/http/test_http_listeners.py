@@ -215,6 +215,15 @@ async def test_a_client_that_never_speaks_does_not_stop_others_from_tls(server_c
             writer.close()
 
 
+@pytest.mark.parametrize("address", ["http://127.0.0.1:0", "https://127.0.0.1:0", "unix"])
+async def test_a_listener_may_be_closed_twice(server_context, answer, address, tmp_path: Path):
+    text = f"unix:{tmp_path}/s" if address == "unix" else address
+    context = server_context if address.startswith("https") else None
+    async with listening(text, answer, context) as listener:
+        listener.close()
+        listener.close()
+
+
 async def test_an_https_address_needs_a_context(answer):
     with pytest.raises(ValueError, match="needs a certificate"):
         await open_listener(Address.parse("https://127.0.0.1:0"), answer)
