@@ -46,6 +46,7 @@ FOREIGN = {
         "archive/model_config.py",
         "archive/war.py",
         "metrics/definitions.py",
+        "worker/loading.py",
         "worker/metric_file.py",
         "worker/older.py",
     ],

@@ -8,6 +8,7 @@ slip does not take the model down; it never raises for what a file contains.
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -27,6 +28,7 @@ MOST_NODES = 200_000
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml where it was built in: ten times as fast, and a register call waits for it."""
 
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 INT_MAX = 2**31 - 1
 Int = Annotated[int, Meta(ge=-INT_MAX - 1, le=INT_MAX)]
 Count = Annotated[int, Meta(ge=0, le=INT_MAX)]
@@ -155,7 +157,7 @@ def _left_out(shown: str, key: str, value: object, expected: str) -> None:
 def _parse(path: Path) -> dict[str, Any]:
     if path.stat().st_size > MOST_BYTES:
         raise ValueError(f"it is larger than {MOST_BYTES} bytes")
-    text = path.read_text(encoding="utf-8-sig")
+    text = read_text(path)
     _check_depth(text)
     loader = Loader(text)
     try:
@@ -171,6 +173,37 @@ def _parse(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ValueError(f"it holds a {type(document).__name__}, not a map")  # noqa: TRY004 -- bad content, caught with the parser's own errors
     return document
+
+
+def read_text(path: Path) -> str:
+    """The text of a model config, without the mark some editors begin it with."""
+    return path.read_text(encoding="utf-8-sig")
+
+
+def is_plain(document: object) -> bool:
+    """Whether msgpack carries ``document`` unchanged: no dates, sets, bytes, odd keys or depths."""
+    waiting: list[tuple[object, int]] = [(document, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > MOST_DEPTH:
+            return False
+        if type(value) is dict:
+            if not all(type(key) is str for key in value):
+                return False
+            waiting += [(inner, depth + 1) for pair in value.items() for inner in pair]
+        elif type(value) is list:
+            waiting += [(inner, depth + 1) for inner in value]
+        elif not _is_plain_scalar(value):
+            return False
+    return True
+
+
+def _is_plain_scalar(value: object) -> bool:
+    if type(value) is int:
+        return -(2**63) <= value < 2**64
+    if type(value) is str:
+        return not SURROGATE.search(value)
+    return value is None or type(value) in (bool, float)
 
 
 def _check_depth(text: str) -> None:

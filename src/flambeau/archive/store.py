@@ -23,7 +23,7 @@ from flambeau.archive.allowed_urls import LONGEST_URL, AllowedUrls
 from flambeau.archive.download import Downloader, DownloadLimits
 from flambeau.archive.manifest import MAR_INF, Manifest, read_manifest
 from flambeau.archive.members import ArchiveLimits
-from flambeau.archive.model_config import ModelConfig, read_model_config
+from flambeau.archive.model_config import ModelConfig, is_plain, read_model_config, read_text
 from flambeau.archive.unpack import ZIP_SUFFIXES, unpack
 from flambeau.errors import ArchiveUnreadable, BadRequest, DownloadFailed, ModelNotFound
 
@@ -53,6 +53,8 @@ class ModelFiles:
     """The file a download put into the store; None for an archive that was there."""
     scratch: Path
     """The temporary folder that belongs to this registration alone, above ``model_dir``."""
+    config_text: str = ""
+    """model-config.yaml as text where ``config_document`` holds what only YAML can say."""
 
     def discard(self) -> None:
         """Remove the unpacked copy; doing it twice is harmless."""
@@ -121,7 +123,7 @@ class ModelStore:
             undo.callback(_remove_tree, scratch)
             model_dir = self._open(found, scratch)
             manifest, manifest_document = read_manifest(model_dir)
-            config, config_document = _read_config(model_dir, manifest, found.name)
+            config, config_document, config_text = _read_config(model_dir, manifest, found.name)
             undo.pop_all()
         return ModelFiles(
             url=url,
@@ -132,6 +134,7 @@ class ModelStore:
             config_document=config_document,
             downloaded=downloaded,
             scratch=scratch,
+            config_text=config_text,
         )
 
     def forget_download(self, files: ModelFiles) -> None:
@@ -253,10 +256,10 @@ def _inner(folder: Path) -> Path:
 
 def _read_config(
     model_dir: Path, manifest: Manifest, archive: str
-) -> tuple[ModelConfig, dict[str, Any] | None]:
+) -> tuple[ModelConfig, dict[str, Any] | None, str]:
     named = manifest.model.config_file
     if not named:
-        return ModelConfig(), None
+        return ModelConfig(), None, ""
     shown = f"{archive}/{named}"
     try:
         path = (model_dir / named).resolve()
@@ -265,8 +268,9 @@ def _read_config(
         inside = False
     if not inside:
         log.error("model config outside the archive, not read file=%s", shown)
-        return ModelConfig(), None
-    return read_model_config(path, shown)
+        return ModelConfig(), None, ""
+    config, document = read_model_config(path, shown)
+    return config, document, "" if is_plain(document) else read_text(path)
 
 
 def _check_digest(sha256: str | None) -> None:

@@ -81,6 +81,8 @@ class ModelSpec:
     loaded_at_startup: bool = False
     manifest: dict[str, Any] | None = None
     yaml: dict[str, Any] | None = None
+    yaml_text: str = ""
+    """What workers read instead of ``yaml``, if not empty."""
 
 
 def settle(
@@ -141,6 +143,7 @@ def settle(
         loaded_at_startup=at_startup,
         manifest=files.manifest_document,
         yaml=files.config_document,
+        yaml_text=files.config_text,
     )
     return _pin(spec, pinned)
 

@@ -54,6 +54,9 @@ class Load(msgspec.Struct, array_like=True, gc=False):
     """Variables to set before the handler is imported (PYTHONPATH entries travel here too)."""
     max_response_size: int = 6553500
     asynchronous: bool = False
+    model_yaml_text: str = ""
+    """model-config.yaml as text, instead of ``model_yaml_config``, where msgpack cannot carry what
+    it holds: dates, sets, keys that are no text."""
 
 
 class PartHead(msgspec.Struct, array_like=True, gc=False):
@@ -160,9 +163,7 @@ class Pong(msgspec.Struct, array_like=True, gc=False):
     resident_bytes: int = 0
 
 
-Message = (
-    Load | Predict | Cancel | Stop | Ping | Loaded | Failed | Replies | Pong
-)
+Message = Load | Predict | Cancel | Stop | Ping | Loaded | Failed | Replies | Pong
 
 KINDS: dict[type[Any], Kind] = {
     Load: Kind.LOAD,

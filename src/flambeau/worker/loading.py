@@ -59,7 +59,7 @@ def load(message: Load, link: ServerLink) -> Service:
         COMPAT_VERSION,
         message.limit_max_image_pixels,
         metrics,
-        message.model_yaml_config,
+        _model_config(message),
     )
     (
         context.header_key_sequence_id,
@@ -77,6 +77,15 @@ def load(message: Load, link: ServerLink) -> Service:
         decode=message.decode_input_request,
         max_response_size=message.max_response_size,
     )
+
+
+def _model_config(message: Load) -> dict[str, Any] | None:
+    """model-config.yaml as ``yaml.safe_load`` gives it."""
+    if not message.model_yaml_text:
+        return message.model_yaml_config
+    import yaml  # noqa: PLC0415 - a light worker never imports it
+
+    return yaml.safe_load(message.model_yaml_text)  # type: ignore[no-any-return]  # a map: the server looked
 
 
 def prepare_process(message: Load) -> None:

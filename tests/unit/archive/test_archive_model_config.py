@@ -1,10 +1,11 @@
 """model-config.yaml: every key, every slip."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flambeau.archive.model_config import ModelConfig, TorchRun, read_model_config
+from flambeau.archive.model_config import ModelConfig, TorchRun, is_plain, read_model_config
 
 
 @pytest.fixture
@@ -195,3 +196,41 @@ def test_no_text_makes_reading_fail(tmp_path_factory, text):
     config, document = read_model_config(path, "fuzz.yaml")
     assert isinstance(config, ModelConfig)
     assert document is None or isinstance(document, dict)
+    if is_plain(document):
+        arrived = msgspec.msgpack.decode(msgspec.msgpack.encode(document))
+        assert repr(arrived) == repr(document)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 2026-01-31",
+        "a: [{b: 2026-01-31T10:00:00Z}]",
+        "a: !!set {b, c}",
+        "a: !!binary aGVsbG8=",
+        "a: !!omap [{b: 1}]",
+        "1: a",
+        "a: {true: b}",
+        "a: {2.5: b}",
+        "a: {~: b}",
+        "a: 18446744073709551616",
+        "a: -9223372036854775809",
+        "a: &a " + "[" * 90 + "]" * 90 + "\nb: " + "[" * 90 + "*a" + "]" * 90,
+    ],
+)
+def test_what_msgpack_would_change_is_not_plain(read, text):
+    document = read(text)[1]
+    assert document is not None
+    assert not is_plain(document)
+
+
+def test_text_that_no_encoding_holds_is_not_plain():
+    assert not is_plain({"a": ["\ud800"]})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a: [1, 2.5, true, ~, text, {b: .inf}]", "a: 18446744073709551615", "a: &a [1]\nb: *a"],
+)
+def test_what_json_could_hold_is_plain(read, text):
+    assert is_plain(read(text)[1])

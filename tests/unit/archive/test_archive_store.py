@@ -1,5 +1,6 @@
 """The model store: what a url finds, what it may never reach, what a failure leaves."""
 
+import datetime as dt
 import hashlib
 import json
 import os
@@ -277,6 +278,16 @@ def test_the_config_the_manifest_names_is_read(place):
     files = place.store.fetch("m.mar")
     assert files.config == ModelConfig(batch_size=3)
     assert files.config_document == {"batchSize": 3, "own": 1}
+
+
+def test_a_config_that_json_cannot_hold_is_kept_as_text_too(place):
+    text = "since: 2026-01-31\nbatchSize: 3\n"
+    place.put("m.mar", with_config("c.yaml", c__yaml=f"\ufeff{text}"))
+    files = place.store.fetch("m.mar")
+    assert files.config_document == {"since": dt.date(2026, 1, 31), "batchSize": 3}
+    assert files.config_text == text
+    place.put("n.mar", with_config("c.yaml", c__yaml="batchSize: 3\n"))
+    assert place.store.fetch("n.mar").config_text == ""
 
 
 @pytest.mark.parametrize("text", ["minWorkers: [1", "- 1"])

@@ -181,6 +181,7 @@ def settled(
         manifest_document={"a": 1},
         config=ModelConfig(**(yaml or {})),
         config_document={"b": 2},
+        config_text="b: 2",
     )
     versions = {"m": {"2.0": setting}} if setting else {}
     return settle(

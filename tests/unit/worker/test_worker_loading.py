@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from flambeau.transport.messages import Failed, Loaded
 
@@ -193,6 +194,19 @@ def test_a_broken_metrics_file_fails_the_load(worker, tmp_path):
     path.write_text("model_metrics:\n  odd: []\n")
     one = worker("def handle(data, context):\n    return data\n", metrics_config=str(path))
     assert "Invalid metric type" in one.loaded.cause
+
+
+def test_a_model_config_sent_as_text_is_what_yaml_makes_of_it(worker):
+    text = "since: 2026-01-31\n7: seven\nparts: !!set {a}\nkey: !!binary aGVsbG8=\n"
+    one = worker(
+        """
+        def handle(data, context):
+            return None if data is None else [repr(context.model_yaml_config)]
+        """,
+        model_yaml_config=None,
+        model_yaml_text=text,
+    )
+    assert answer(one).decode() == repr(yaml.safe_load(text))
 
 
 def test_a_light_worker_imports_neither_yaml_nor_asyncio(worker):
