@@ -15,6 +15,8 @@ import httpx
 import psutil
 import pytest
 
+from tests.running import free_ports
+
 MARK = "org.pytorch.serve.ModelServer"
 LIMIT = 60
 ECHO = "def handle(data, context):\n    return None if data is None else ['ok' for _ in data]\n"
@@ -98,8 +100,6 @@ def read_until(stream, text):
 
 @pytest.fixture
 def bench(tmp_path, pack):
-    from conftest import free_ports  # noqa: PLC0415 - found only while pytest runs
-
     made = Bench(tmp_path, free_ports(3))
     pack(made.store / "echo.mar", {"echo.py": ECHO}, handler="echo")
     yield made

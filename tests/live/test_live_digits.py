@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import LiveServer
+    from tests.running import LiveServer
 
 pytestmark = pytest.mark.torch
 pytest.importorskip("torch")
