@@ -86,8 +86,8 @@ def service_lines(api: str, service: Service) -> Iterator[str]:
     )
     rows = {rpc.name: rpc for rpc in service.rpcs}
     title, where = PORTS[api]
-    yield f"## {title}: {found.name}"
-    yield f"Full name `{service.name}`, on {where}. Opened by: {KEYS[service.key]}."
+    yield f"## {title}: {service.name}"
+    yield f"On {where}. Opened by: {KEYS[service.key]}."
     lines = ["| call | request | answer | what |", "|---|---|---|---|"]
     for number, method in enumerate(found.method):
         text = texts.get((6, place, 2, number), "")
