@@ -85,9 +85,9 @@ def _serve(control: socket.socket) -> int:
         os.set_blocking(end, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    sources: list[Any] = [control, wake_read]
     while True:
-        readable: list[Any]
-        readable, _, _ = select.select([control, wake_read], [], [])
+        readable, _, _ = select.select(sources, [], [])
         if wake_read in readable:
             with contextlib.suppress(BlockingIOError):
                 os.read(wake_read, 4096)
