@@ -33,6 +33,7 @@ KEYS = {
     Key.NONE: "no token",
     Key.INFERENCE: "inference token",
     Key.MANAGEMENT: "management token",
+    Key.LISTENER: "token of the listener",
     Key.TOKENS: "API key",
 }
 

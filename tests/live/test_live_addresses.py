@@ -13,7 +13,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.running import free_ports
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from flambeau.security.tls import self_signed
+from tests.running import free_ports
 
 ECHO = """
 def handle(data, context):

@@ -11,13 +11,22 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from flambeau.errors import FlambeauError, MethodNotAllowed, UnknownPath
+from flambeau.errors import FlambeauError, MethodNotAllowed
 from flambeau.jobs.job import Job, Part
 from flambeau.rest.payload import kind_of, parts_of
 from flambeau.rest.prediction import Prediction
 from flambeau.rest.query import split_target
 from flambeau.rest.replies import fresh_id
-from flambeau.rest.route import Call, Inference, Reply, Router, Site
+from flambeau.rest.route import (
+    Api,
+    Call,
+    Inference,
+    Key,
+    Reply,
+    Router,
+    Site,
+    authorization_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -30,6 +39,7 @@ if TYPE_CHECKING:
 MAX_KNOWN = 1024
 """Targets kept for the short way; with more, all are forgotten and learnt anew."""
 MAX_KNOWN_LENGTH = 256
+NO_CONTENT = 204
 
 
 class _Asked:
@@ -43,6 +53,7 @@ class _Asked:
         "media_type",
         "name",
         "query_parts",
+        "translation",
         "version",
     )
 
@@ -51,6 +62,7 @@ class _Asked:
     ) -> None:
         self.name = inference.name
         self.version = inference.version
+        self.translation = inference.translation
         self.content_type = b""
         self.authorization: bytes | None = None
         self.headers: list[tuple[str, str]] = []
@@ -104,18 +116,29 @@ class RestApp:
 
     def _predict(self, exchange: Exchange, request_id: str, asked: _Asked) -> None:
         """Hand a request for a model to the plane. Raises FlambeauError."""
-        if asked.form:
+        translation = asked.translation
+        parts = None if translation is None else translation.parts()
+        if parts is None and asked.form:
             parts = parts_of(asked.content_type, exchange.body)
-        else:
+        elif parts is None:
             parts = [Part("body", asked.media_type, exchange.body)]
         if asked.query_parts:
             parts = asked.query_parts + parts
-        job = Job(request_id, asked.headers, parts, Prediction(self._desk, exchange).answered)
+        prediction = Prediction(self._desk, exchange, translation)
+        job = Job(request_id, asked.headers, parts, prediction.answered)
         exchange.on_gone = job.cancel
-        self._plane.submit(asked.name, asked.version, job)
+        try:
+            self._plane.submit(asked.name, asked.version, job)
+        except FlambeauError as error:
+            if translation is None:
+                raise
+            self._desk.fail(exchange, request_id, error, translation.error_body)
 
     def _serve(self, exchange: Exchange, request_id: str) -> None:
         """The long way: find the row, ask the gate, call the function. Raises FlambeauError."""
+        if exchange.method == b"OPTIONS" and self._desk.blocks.allows(exchange):
+            self._desk.send(exchange, request_id, Reply(b"", NO_CONTENT, content_type=""))
+            return
         call = self._matched(exchange)
         result = call.endpoint.function(call)
         if isinstance(result, Reply):
@@ -138,31 +161,33 @@ class RestApp:
             endpoint, path = self._router.match(exchange.method.decode("latin-1"), segments)
         except FlambeauError:
             if segments:  # The root tells nothing: it is open.
-                self._check_any(exchange)
+                self._check_any(authorization_of(exchange))
             raise
-        if endpoint.key:
+        if endpoint.key is Key.LISTENER:
+            self._check_any(authorization_of(exchange), path.get("model_name"))
+        elif endpoint.key:
             self._gate.check(
                 endpoint.key,
-                _authorization(exchange),
-                model=path.get("model_name"),
+                authorization_of(exchange),
+                model=path.get("model_name", "" if endpoint.names_all else None),
                 write=endpoint.writes,
             )
         if endpoint.changes_models and not self._plane.model_api_enabled:
             raise MethodNotAllowed
         return Call(self._site, exchange, endpoint, path, query)
 
-    def _check_any(self, exchange: Exchange) -> None:
-        """Let a request for nothing we have pass with a key of any API served here."""
-        authorization = _authorization(exchange)
+    def _check_any(self, authorization: bytes | None, model: str | None = None) -> None:
+        """Let a request pass with a key of any API served here; metrics alone need none."""
         refusal: FlambeauError | None = None
-        for api in sorted(self._site.apis):
+        for api in sorted(self._site.apis - {Api.METRICS}):
             try:
-                self._gate.check(api, authorization)
+                self._gate.check(api, authorization, model=model)
             except FlambeauError as error:
                 refusal = error
             else:
                 return
-        raise refusal or UnknownPath
+        if refusal is not None:
+            raise refusal
 
     def _remember(self, target: bytes, inference: Inference) -> None:
         if len(target) > MAX_KNOWN_LENGTH:
@@ -183,10 +208,3 @@ class RestApp:
             self._desk.send(exchange, request_id, await work)
         except Exception as error:  # noqa: BLE001 - the edge of this face: logged and answered
             self._desk.fail(exchange, request_id, error)
-
-
-def _authorization(exchange: Exchange) -> bytes | None:
-    for key, value in exchange.headers:
-        if key.lower() == b"authorization":
-            return value
-    return None

@@ -21,6 +21,8 @@ from flambeau.rest.replies import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flambeau.http.exchange import Exchange
     from flambeau.rest.route import Reply
 
@@ -68,10 +70,18 @@ class Desk:
         """Answer with a whole reply of the server's own."""
         status = reply.status
         block = self.blocks.standard(request_id, reply.content_type)
+        if reply.headers:
+            block += "".join(f"{name}: {value}\r\n" for name, value in reply.headers).encode()
         exchange.respond(status, phrase_of(status), block, reply.body, close=status >= ERROR)
         self.note(exchange, status, request_id)
 
-    def fail(self, exchange: Exchange, request_id: str, error: BaseException) -> None:
+    def fail(
+        self,
+        exchange: Exchange,
+        request_id: str,
+        error: BaseException,
+        body_of: Callable[[FlambeauError], bytes] = error_body,
+    ) -> None:
         """Answer with an error. What is not a FlambeauError is logged and hidden from the client."""
         if not isinstance(error, FlambeauError):
             _log.error(
@@ -84,7 +94,7 @@ class Desk:
         error = shown_error(error)
         block = self.blocks.of_error(request_id, error)
         status = error.status
-        exchange.respond(status, phrase_of(status), block, error_body(error), close=True)
+        exchange.respond(status, phrase_of(status), block, body_of(error), close=True)
         self.note(exchange, status, request_id)
 
     def note(self, exchange: Exchange, status: int, request_id: str) -> None:

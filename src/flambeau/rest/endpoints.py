@@ -21,7 +21,7 @@ from flambeau.control.requests import (
     UnregisterModel,
 )
 from flambeau.control.views import ModelDescription, ModelPage, StatusView
-from flambeau.rest import inference, kserve, management, metrics, openapi
+from flambeau.rest import browse, health, inference, kserve, management, metrics, openapi, workflows
 from flambeau.rest.route import Api, Endpoint, Key, When
 
 if TYPE_CHECKING:
@@ -33,9 +33,18 @@ if TYPE_CHECKING:
 _INFERENCE = (Api.INFERENCE,)
 _MANAGEMENT = (Api.MANAGEMENT,)
 _METRICS = (Api.METRICS,)
+_PROBED = (Api.INFERENCE, Api.MANAGEMENT)
 
 _MODEL = "/models/{model_name}"
 _VERSION = "/models/{model_name}/{model_version}"
+_V2_MODEL = "/v2/models/{model_name}"
+_V2_VERSION = "/v2/models/{model_name}/versions/{model_version}"
+
+_WORKFLOW = "/workflows/{workflow_name}"
+_NO_WORKFLOW: dict[str, Any] = {
+    "errors": (errors.InvalidKey, errors.WorkflowNotFound),
+    "succeeds": False,
+}
 
 _FINDING = (errors.ModelNotFound, errors.ModelVersionNotFound)
 _PREDICTING = (
@@ -67,13 +76,6 @@ _ANY_BODY = "The handler's input: raw, JSON, text, or a form."
 _IGNORED = "Accepted for compatibility; has no effect."
 
 
-class ReadyView(msgspec.Struct):
-    """Whether a model is ready."""
-
-    name: str
-    ready: bool
-
-
 class RenewedKey(msgspec.Struct):
     """The new key, also written to the key file."""
 
@@ -98,18 +100,20 @@ def _asking(path: str, operation: str, function: Function, sentence: str, **more
     )
 
 
-def _open(path: str, operation: str, function: Function, sentence: str, **more: Any) -> Endpoint:
-    """A row of the open inference protocol: there only when the setting is on."""
+def _telling(
+    path: str, operation: str, function: Function, sentence: str, gives: type, **more: Any
+) -> Endpoint:
+    """A row of KServe that tells about the server or a model."""
     return Endpoint(
-        (),
+        more.pop("methods", ("GET",)),
         path,
         _INFERENCE,
         operation,
         function,
         sentence,
         Key.INFERENCE,
-        when=When.OPEN_INFERENCE,
-        errors=(errors.InvalidKey,),
+        gives=gives,
+        errors=(errors.InvalidKey, *more.pop("errors", ())),
         **more,
     )
 
@@ -169,16 +173,27 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint((), "/api-description", tuple(Api), "api-description", openapi.describe_api,
              "The same document, under its older path."),
 
+    Endpoint(("GET", "HEAD"), "/docs", tuple(Api), "docs", browse.page,
+             "A page to read this API on and to try it.", content_type="text/html"),
+    Endpoint(("GET", "HEAD"), "/livez", _PROBED, "livez", health.live,
+             "Whether the server lives: 200 whenever it answers.", gives=StatusView),
+    Endpoint(("GET", "HEAD"), "/readyz", _PROBED, "readyz", health.ready,
+             "Whether every start-up model has a worker that has answered within the last second; "
+             "503 with the reasons if not.", gives=health.ReadyzView, refusal=health.NOT_READY),
+
     Endpoint((), "/ping", _INFERENCE, "ping", inference.ping,
              "Whether every model has the workers it should have; 500 and Unhealthy if not.",
-             Key.INFERENCE, gives=StatusView, errors=(errors.InvalidKey,), open_path=True),
+             Key.INFERENCE, gives=StatusView, errors=(errors.InvalidKey,), open_path=True,
+             refusal=inference.UNHEALTHY),
     _asking("/v1/models/{model_name}:predict", "v1_predictions", kserve.predict,
             "Predict with the default version (KServe v1)."),
     _asking("/v1/models/{model_name}:explain", "v1_explanations", kserve.explain,
             "Explain with the default version (KServe v1)."),
-    _asking("/v2/models/{model_name}/infer", "v2_predictions", kserve.predict,
-            "Infer with the default version (KServe v2)."),
-    _asking("/v2/models/{model_name}/explain", "v2_explanations", kserve.explain,
+    _asking(_V2_MODEL + "/infer", "v2_predictions", kserve.infer,
+            "Infer with the default version (KServe v2): JSON, or binary tensors behind it."),
+    _asking(_V2_VERSION + "/infer", "v2_version_predictions",
+            kserve.infer, "Infer with one version (KServe v2)."),
+    _asking(_V2_MODEL + "/explain", "v2_explanations", kserve.explain,
             "Explain with the default version (KServe v2)."),
     _asking("/predictions/{model_name}", "predictions", inference.predict,
             "Predict with the default version."),
@@ -201,11 +216,26 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             "Predict with the default version. Query parameters are inputs too."),
     _asking("/{model_name}/{model_version}/predict", "version_predict", inference.invoke,
             "Predict with one version. Query parameters are inputs too."),
-    _open("/v2", "serverMetadata", kserve.server, "Name, version and extensions of the server."),
-    _open("/v2/health/live", "serverLive", kserve.live, "Whether the server lives."),
-    _open("/v2/health/ready", "serverReady", kserve.ready, "Whether the server takes requests."),
-    _open("/v2/models/{model_name}/versions/{model_version}", "modelVersions", kserve.versions,
-          "Versions cannot be named on these routes: always 501.", open_path=True),
+    Endpoint((), "/wfpredict/{workflow_name}", _INFERENCE, "wfpredict", workflows.not_found,
+             "Workflows are not served yet: always 404.", Key.INFERENCE, **_NO_WORKFLOW,
+             body=_ANY_BODY),
+    _telling("/v2", "serverMetadata", kserve.server, "Name, version and extensions of the server.",
+             kserve.ServerView, methods=()),
+    _telling("/v2/health/live", "serverLive", kserve.live, "Whether the server lives.",
+             kserve.LiveView, methods=()),
+    _telling("/v2/health/ready", "serverReady", kserve.ready,
+             "Whether every start-up model is ready; 503 if not.", kserve.ServerReadyView,
+             methods=(), refusal=kserve.NOT_READY),
+    _telling(_V2_MODEL, "modelMetadata", kserve.model, "Versions of a model (KServe v2).",
+             kserve.ModelView, errors=_FINDING),
+    _telling(_V2_VERSION, "versionMetadata", kserve.model, "One version of a model (KServe v2).",
+             kserve.ModelView, errors=_FINDING),
+    _telling(_V2_MODEL + "/ready", "v2_modelReady", kserve.ready_version,
+             "Whether a model has a loaded worker (KServe v2); 503 if not.", kserve.ReadyView,
+             errors=_FINDING, refusal=kserve.NOT_READY),
+    _telling(_V2_VERSION + "/ready", "v2_versionReady", kserve.ready_version,
+             "Whether one version has a loaded worker (KServe v2); 503 if not.", kserve.ReadyView,
+             errors=_FINDING, refusal=kserve.NOT_READY),
 
     _managing("GET", "/models", "listModels", management.list_models,
               "One page of the registered models, sorted by name.", takes=ListModels,
@@ -236,9 +266,19 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _managing("PUT", _VERSION + "/set-default", "setDefault", management.set_default,
               "Make one version the default one.", takes=SetDefaultVersion, gives=StatusView,
               errors=(errors.InvalidKey, *_FINDING)),
-    _managing("GET", "/v1/models/{model_name}", "modelReady", kserve.model_ready,
-              "Whether a model has a loaded worker (KServe v1).", gives=ReadyView,
-              errors=(errors.InvalidKey, errors.ModelNotFound)),
+    Endpoint(("GET",), "/v1/models/{model_name}", _PROBED, "modelReady", kserve.model_ready,
+             "Whether a model has a loaded worker (KServe v1).", Key.LISTENER,
+             gives=kserve.ReadyView, errors=(errors.InvalidKey, errors.ModelNotFound)),
+    _telling("/v1/models", "v1_models", kserve.models, "Names of all models (KServe v1).",
+             kserve.NamesView, names_all=True),
+    _managing("GET", "/workflows", "listWorkflows", workflows.list_workflows,
+              "One page of the registered workflows: none, since workflows are not served yet.",
+              takes=ListModels, query=("limit", "next_page_token"), gives=workflows.WorkflowPage,
+              errors=(errors.InvalidKey,)),
+    _managing("GET", _WORKFLOW, "describeWorkflow", workflows.not_found,
+              "Workflows are not served yet: always 404.", **_NO_WORKFLOW),
+    _managing("DELETE", _WORKFLOW, "unregisterWorkflow", workflows.not_found,
+              "Workflows are not served yet: always 404.", **_NO_WORKFLOW),
     Endpoint((), "/token", _MANAGEMENT, "renewToken", management.renew_token,
              "Replace a key; the old one dies at once.", Key.TOKENS, when=When.TOKENS,
              spellings={"type": "Which key: management or inference."}, gives=RenewedKey,

@@ -17,14 +17,14 @@ from flambeau.rest.route import Inference
 if TYPE_CHECKING:
     from flambeau.rest.route import Call, Reply, Result
 
-_UNHEALTHY = 500
+UNHEALTHY = 500
 
 
 def ping(call: Call) -> Reply:
     """Whether every model has the workers it should have."""
     if call.site.plane.healthy():
         return reply({"status": "Healthy"})
-    return reply({"status": "Unhealthy"}, _UNHEALTHY)
+    return reply({"status": "Unhealthy"}, UNHEALTHY)
 
 
 def predict(call: Call) -> Result:
@@ -55,6 +55,8 @@ def invocations(call: Call) -> Result:
         name = _name_in_form(call) or call.site.plane.sole_startup_model()
     if name is None:
         raise BadRequest("Parameter model_name is required.")
+    # The path named no model when the gate was asked: a key may be limited to another one.
+    call.site.gate.check("inference", call.authorization, model=name)
     if call.exchange.method == b"OPTIONS":
         call.path["model_name"] = name
         return describe_model(call)

@@ -33,12 +33,16 @@ _MOST_PER_PAGE = 100
 
 
 def list_models(call: Call) -> Reply:
-    """One page of the registered models. Numbers out of bounds mean the default."""
-    limit = call.query.integer("limit")
+    """One page of the registered models."""
+    return reply(call.site.plane.list_models(asked_page(call.query)))
+
+
+def asked_page(query: Query) -> ListModels:
+    """Which page of a list is asked for. Numbers out of bounds mean the default."""
+    limit = query.integer("limit")
     if limit is None or not 0 <= limit <= _MOST_PER_PAGE:
         limit = _MOST_PER_PAGE
-    token = max(call.query.integer("next_page_token") or 0, 0)
-    return reply(call.site.plane.list_models(ListModels(limit=limit, next_page_token=token)))
+    return ListModels(limit=limit, next_page_token=max(query.integer("next_page_token") or 0, 0))
 
 
 async def register(call: Call) -> Reply:

@@ -96,7 +96,7 @@ def _document(
             path = path.replace("{model_name}", quote(model_name, safe=""))
             names.remove("model_name")
         operation = _operation(row, names, schemas, guarded=guarded)
-        paths.setdefault(path, {})[row.shown.lower()] = operation
+        paths.setdefault(path, {}).setdefault(row.shown.lower(), operation)
     components: Document = {"schemas": schemas}
     if guarded:
         components["securitySchemes"] = {_TOKEN_SCHEME: {"type": "http", "scheme": "bearer"}}
@@ -158,9 +158,13 @@ def _responses(row: Endpoint) -> Document:
         content: Document = {"application/json": {"schema": _ref(row.gives)}}
     else:
         content = {row.content_type: {"schema": {}}}
-    responses: Document = {"200": {"description": phrase_of(200), "content": content}}
+    responses: Document = {}
+    if row.succeeds:
+        responses["200"] = {"description": phrase_of(200), "content": content}
     if row.accepted:
         responses["202"] = {"description": "Accepted; it goes on.", "content": content}
+    if row.refusal:
+        responses[str(row.refusal)] = {"description": phrase_of(row.refusal), "content": content}
     sentences: dict[int, list[str]] = {}
     for error in row.errors:
         sentences.setdefault(error.status, []).append(_first_line(error))

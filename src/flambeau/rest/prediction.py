@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flambeau.http.exchange import Exchange
     from flambeau.jobs.job import Answer, Flow, Job
     from flambeau.rest.desk import Desk
+    from flambeau.rest.route import Translation
 
 _STREAM_MARK = "ts_stream_next"
 
@@ -26,11 +27,14 @@ _STREAM_MARK = "ts_stream_next"
 class Prediction:
     """Answers one exchange with what becomes of its job."""
 
-    __slots__ = ("_desk", "_exchange", "_holding", "_streaming")
+    __slots__ = ("_desk", "_exchange", "_holding", "_streaming", "_translation")
 
-    def __init__(self, desk: Desk, exchange: Exchange) -> None:
+    def __init__(
+        self, desk: Desk, exchange: Exchange, translation: Translation | None = None
+    ) -> None:
         self._desk = desk
         self._exchange = exchange
+        self._translation = translation
         self._streaming = False
         self._holding: asyncio.Task[None] | None = None
 
@@ -49,6 +53,8 @@ class Prediction:
 
     def _whole(self, job: Job, answer: Answer) -> None:
         desk, exchange, request_id = self._desk, self._exchange, job.request_id
+        if self._translation is not None:
+            answer = self._translation.answer(request_id, answer)
         status, phrase = answer.status, answer.phrase
         if status != 200 or phrase:  # noqa: PLR2004 - by far the most frequent status
             status, phrase = handler_status(status, phrase)
@@ -91,5 +97,8 @@ class Prediction:
         if self._streaming:
             # The head has long gone: a broken connection is the only way left to say it.
             self._exchange.abort()
+        elif self._translation is not None:
+            body_of = self._translation.error_body
+            self._desk.fail(self._exchange, job.request_id, error, body_of)
         else:
             self._desk.fail(self._exchange, job.request_id, error)

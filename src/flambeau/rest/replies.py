@@ -21,10 +21,12 @@ from flambeau.errors import (
     PredictionFailed,
     RequestTooLarge,
 )
-from flambeau.rest.route import Reply, WrongMethod
+from flambeau.rest.route import Reply, WrongMethod, header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from flambeau.http.exchange import Exchange
 
 HeaderPairs = list[tuple[str, str]]
 
@@ -113,7 +115,18 @@ class HeaderBlocks:
         self._cors = [
             (name.lower(), f"{name}: {value}\r\n".encode("latin-1")) for name, value in cors
         ]
+        self._origin = dict(cors).get("Access-Control-Allow-Origin", "").encode("latin-1")
         self._tail = b"\r\n" + b"".join(line for _, line in self._cors) + _NO_CACHE
+
+    def allows(self, exchange: Exchange) -> bool:
+        """Whether ``exchange`` is a browser's preflight from the origin of the settings.
+
+        Browsers send none of their tokens with it; the answer tells only what the settings allow.
+        """
+        if not self._origin or header(exchange, b"access-control-request-method") is None:
+            return False
+        origin = header(exchange, b"origin")
+        return origin is not None and self._origin in (origin, b"*")
 
     def standard(self, request_id: str, content_type: str = "") -> bytes:
         """The block of an answer without headers of its own; no content type when it is empty."""

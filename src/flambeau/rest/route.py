@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from flambeau.control.plane import ControlPlane
     from flambeau.http.exchange import Exchange
+    from flambeau.jobs.job import Answer, Part
     from flambeau.rest.query import Query
     from flambeau.security.gate import Gate
 
@@ -36,6 +37,8 @@ class Key(StrEnum):
     NONE = ""
     INFERENCE = "inference"
     MANAGEMENT = "management"
+    LISTENER = "listener"
+    """A key of any API that the listener serves."""
     TOKENS = "token"
     """The key that renews the other two."""
 
@@ -43,7 +46,6 @@ class Key(StrEnum):
 class When(StrEnum):
     """A condition without which an endpoint does not exist."""
 
-    OPEN_INFERENCE = "ts_open_inference_protocol"
     TOKENS = "token authorization"
 
 
@@ -54,6 +56,21 @@ class Reply:
     body: bytes
     status: int = 200
     content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+    """Behind those that every answer has."""
+
+
+class Translation(Protocol):
+    """Stands between the client and the handler of one request where their forms differ."""
+
+    def parts(self) -> list[Part] | None:
+        """What the handler gets; None for the body as it came."""
+
+    def answer(self, request_id: str, answer: Answer) -> Answer:
+        """What the client gets for a whole answer. Raises FlambeauError."""
+
+    def error_body(self, error: FlambeauError) -> bytes:
+        """What the client gets for an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +85,8 @@ class Inference:
     """Query parameters become inputs of the handler."""
     remembered: bool = True
     """The same target always means the same; False where the body or the query decides."""
+    translation: Translation | None = None
+    """Only for a request that is not remembered."""
 
 
 Result = Reply | Inference | Coroutine[Any, Any, Reply]
@@ -108,6 +127,11 @@ class Call:
     """Values of the path's placeholders; ``rest`` holds what follows an open path."""
     query: Query
 
+    @property
+    def authorization(self) -> bytes | None:
+        """The Authorization header; None when there is none."""
+        return authorization_of(self.exchange)
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -133,12 +157,18 @@ class Endpoint:
     spellings: dict[str, str] = field(default_factory=dict)
     """Further query parameters (name: sentence): other spellings, and ignored ones."""
     when: When | None = None
+    names_all: bool = False
+    """Tells of every model: a key limited to some does not open it."""
     changes_models: bool = False
     """Refused while the registration API is off."""
     body: str = ""
     """What a request body holds; empty for none."""
     json_body: bool = False
     """``takes`` may also come as a JSON object in the body."""
+    succeeds: bool = True
+    """False for a path that only says that nothing is there."""
+    refusal: int = 0
+    """A status that comes with the same JSON answer and says no; 0 for none."""
     accepted: bool = False
     """May answer 202: the work goes on after the answer."""
     content_type: str = "application/json"
@@ -153,6 +183,19 @@ class Endpoint:
     def writes(self) -> bool:
         """It changes something: a read-only management token does not open it."""
         return self.key is Key.MANAGEMENT and not {"GET", "OPTIONS"}.issuperset(self.methods)
+
+
+def authorization_of(exchange: Exchange) -> bytes | None:
+    """The Authorization header of a request; None when there is none."""
+    return header(exchange, b"authorization")
+
+
+def header(exchange: Exchange, name: bytes) -> bytes | None:
+    """The first header called ``name``, given in lower case; None when there is none."""
+    for key, value in exchange.headers:
+        if key.lower() == name:
+            return value
+    return None
 
 
 class WrongMethod(MethodNotAllowed):
@@ -191,10 +234,15 @@ class Router:
             endpoint = pattern.endpoint
             if not endpoint.methods or method in endpoint.methods:
                 return endpoint, values
-            known += endpoint.methods
+            if not (pattern.verbs and ":" in segments[-1]):
+                known += endpoint.methods
         if not known:
             raise UnknownPath
         raise WrongMethod(tuple(dict.fromkeys(known)))
+
+
+_WITH_VERBS = "/v1/"
+"""Paths whose last segment may end in a colon and a verb: an unknown verb is an unknown path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,16 +252,19 @@ class _Piece:
     literal: str | None
     name: str = ""
     suffix: str = ""
+    verbless: bool = False
+    """No verb may follow: a segment with a colon is another path's."""
 
 
 class _Pattern:
     """The path of one row, ready to be matched."""
 
-    __slots__ = ("endpoint", "pieces")
+    __slots__ = ("endpoint", "pieces", "verbs")
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.pieces = [_piece(text) for text in endpoint.path.split("/")[1:] if text]
+        self.verbs = endpoint.path.startswith(_WITH_VERBS)
 
     def values(self, segments: list[str]) -> dict[str, str] | None:
         """The placeholders' values, or None when the path is another."""

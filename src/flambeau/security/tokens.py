@@ -71,10 +71,15 @@ class Credential:
 
     @classmethod
     def of_key(
-        cls, name: str, key: str, allow: frozenset[Allow], expires: float | None
+        cls,
+        name: str,
+        key: str,
+        allow: frozenset[Allow],
+        expires: float | None,
+        models: frozenset[str] | None = None,
     ) -> Credential:
         """A credential for a key whose text is known."""
-        credential = cls(name, digest_of(key.encode()), allow, expires=expires)
+        credential = cls(name, digest_of(key.encode()), allow, models=models, expires=expires)
         credential.header = b"Bearer " + key.encode()
         return credential
 

@@ -106,6 +106,7 @@ class Plane:
         """Of each job, as it was submitted: an answered job lets go of them."""
         self.startup = None
         self.health = True
+        self.lacks = []
         self.answer = lambda _: Answer(body=b"ok")
         self.refusal = None
 
@@ -122,9 +123,22 @@ class Plane:
     def healthy(self):
         return self.health
 
-    def model_ready(self, name):
-        self._find(name, None)
+    def lacking(self):
+        return self.lacks
+
+    def ready(self):
+        return not self.lacks
+
+    def model_ready(self, name, version=None):
+        self._find(name, version)
         return name == "echo"
+
+    def names(self):
+        return sorted(self.models)
+
+    def versions(self, name):
+        self._find(name, None)
+        return list(self.models[name])
 
     def sole_startup_model(self):
         return self.startup

@@ -8,6 +8,7 @@ import pytest
 from flambeau.rest.endpoints import ENDPOINTS
 from flambeau.rest.route import Api, Key, When
 from flambeau.security.gate import Gate
+from flambeau.security.grants import parse_grants
 from flambeau.security.tokens import Tokens
 
 REFUSED = "Token Authorization failed. Token either incorrect, expired, or not provided correctly"
@@ -112,6 +113,31 @@ async def test_renewal_needs_the_right_key_and_a_known_kind(listen, keys, query,
     assert response.json["message"].startswith("Token Authentication failed.")
 
 
+LIMITED = b'[{"name": "one", "key": "%s", "allow": ["inference"], "models": ["echo"]}]'
+
+
+@pytest.mark.parametrize("method", ["POST", "OPTIONS"])
+async def test_a_key_for_one_model_opens_no_other_however_it_is_named(listen, plane, method):
+    plane.models["other"] = {"1.0": "x.mar"}
+    gate = Gate(Tokens(None, grants=parse_grants(LIMITED % (b"k" * 40), "here")))
+    listener = listen(Api.INFERENCE, gate=gate)
+    key = ("Authorization", "Bearer " + "k" * 40)
+    form = ("Content-Type", "application/x-www-form-urlencoded")
+    for name, status in (("echo", 200), ("other", 400)):
+        for target, headers, body in (
+            (f"/predictions/{name}", [key], b""),
+            (f"/v1/models/{name}:predict", [key], b'{"instances": [1]}'),
+            (f"/models/{name}/invoke", [key], b""),
+            (f"/invocations?model_name={name}", [key], b""),
+            ("/invocations", [key, form], b"model_name=" + name.encode()),
+        ):
+            for _ in range(2):
+                answer = await listener.send(method, target, headers, body)
+                assert answer.status == status, target
+    assert (await listener.send("GET", "/v1/models", [key])).status == 400
+    assert (await listener.send("GET", "/ping", [key])).status == 200
+
+
 async def test_without_tokens_there_is_nothing_to_renew(management):
     assert (await management.send("GET", "/token?type=inference")).status == 404
 
@@ -154,7 +180,7 @@ async def test_on_a_shared_address_each_key_opens_its_api(listen, keys):
 
 @pytest.mark.parametrize("row", ENDPOINTS, ids=lambda row: row.operation)
 async def test_every_guarded_row_refuses_a_call_without_its_key(listen, keys, row):
-    listener = listen(*Api, gate=keys[0], conditions=[When.OPEN_INFERENCE])
+    listener = listen(*Api, gate=keys[0])
     path = row.path.replace("{model_name}", "echo").replace("{model_version}", "1.0")
     response = await listener.send(row.shown, path)
     if row.key is Key.NONE:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flambeau.http.head import BadMessage
-from flambeau.rest.route import Api, When
+from flambeau.rest.route import Api
 
 METHODS = st.sampled_from(["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH", "get"])
 WORDS = st.sampled_from(
@@ -57,7 +57,7 @@ TARGETS = st.tuples(PATHS, QUERIES).map(lambda both: f"/{both[0]}?{both[1]}")
 
 @pytest.fixture
 def every(listen):
-    return listen(*Api, conditions=[When.OPEN_INFERENCE])
+    return listen(*Api)
 
 
 @settings(

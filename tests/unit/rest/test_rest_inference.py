@@ -7,7 +7,6 @@ import pytest
 from flambeau.errors import NoWorker, PredictionFailed
 from flambeau.jobs.job import Answer
 from flambeau.rest.app import MAX_KNOWN
-from flambeau.rest.route import Api, When
 
 
 async def test_a_prediction_is_answered_without_a_phrase_or_a_type(inference):
@@ -220,23 +219,3 @@ async def test_ping_tells_when_workers_are_missing(inference, plane):
 async def test_head_gets_the_length_and_no_body(inference):
     response = await inference.send("HEAD", "/ping")
     assert (response.headers["content-length"], response.body) == ("26", b"")
-
-
-async def test_open_inference_routes_are_there_only_when_switched_on(inference, listen):
-    on = listen(Api.INFERENCE, conditions=[When.OPEN_INFERENCE], server_version="9")
-    assert (await on.send("GET", "/v2/health/ready")).json == {"ready": True}
-    assert (await on.send("GET", "/v2/health/live")).json == {"live": True}
-    assert (await on.send("GET", "/v2")).json == {
-        "name": "Torchserve",
-        "version": "9",
-        "extenstion": ["kserve", "kubeflow"],
-    }
-    refused = await on.send("POST", "/v2/models/echo/versions/1.0/infer")
-    assert (refused.status, refused.json) == (
-        501,
-        {"error": "Model versioning is not yet supported."},
-    )
-    for path in ("/v2", "/v2/health/ready", "/v2/health/live", "/v2/models/echo/versions/1/infer"):
-        assert (await inference.send("GET", path)).status == 404
-    for path in ("/v2/models/echo", "/v2/models/echo/ready"):
-        assert (await on.send("GET", path)).status == 404

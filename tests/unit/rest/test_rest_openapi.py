@@ -6,7 +6,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
 from flambeau.rest.endpoints import ENDPOINTS
-from flambeau.rest.route import Api, When
+from flambeau.rest.route import Api
 from flambeau.security.gate import Gate
 from flambeau.security.tokens import Tokens
 
@@ -30,9 +30,7 @@ def parameters(operation):
 @pytest.mark.parametrize("guarded", [False, True])
 async def test_a_listeners_document_is_valid_and_names_every_row(listen, tmp_path, apis, guarded):
     gate = Gate(Tokens(tmp_path / "key_file.json")) if guarded else Gate.off()
-    listener = listen(
-        *apis, gate=gate, conditions=[When.OPEN_INFERENCE], elsewhere_url="http://127.0.0.1:8082"
-    )
+    listener = listen(*apis, gate=gate, elsewhere_url="http://127.0.0.1:8082")
     document = (await listener.send("OPTIONS", "/")).json
     assert list(OpenAPIV30SpecValidator(document).iter_errors()) == []
     assert document == (await listener.send("POST", "/api-description/")).json

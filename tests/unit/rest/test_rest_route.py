@@ -53,9 +53,7 @@ def test_a_request_finds_its_row(router, method, path, operation, values):
         (INFERENCE, "/models/m"),
         (INFERENCE, "/predictions"),
         (INFERENCE, "/invocations/x"),
-        (INFERENCE, "/v1/models/m:train"),
-        (INFERENCE, "/v1/models/m:predictable"),
-        (INFERENCE, "/v2/health/ready"),
+        (INFERENCE, "/v2/health"),
         (INFERENCE, "/Ping"),
         (MANAGEMENT, "/ping"),
         (MANAGEMENT, "//models"),
@@ -67,6 +65,12 @@ def test_a_request_finds_its_row(router, method, path, operation, values):
 def test_a_path_of_no_row_is_unknown(router, path):
     with pytest.raises(UnknownPath):
         found(router, "GET", path)
+
+
+@pytest.mark.parametrize("verb", ["train", "predictable"])
+def test_an_unknown_verb_is_an_unknown_path(verb):
+    with pytest.raises(UnknownPath):
+        found(INFERENCE, "POST", f"/v1/models/m:{verb}")
 
 
 @pytest.mark.parametrize(
@@ -90,11 +94,14 @@ def test_operations_are_named_once():
     assert len(names) == len(set(names))
 
 
-def test_only_descriptions_and_metrics_are_open():
+def test_only_descriptions_probes_and_metrics_are_open():
     assert {row.path for row in ENDPOINTS if row.key is Key.NONE} == {
         "/",
         "/api-description",
+        "/docs",
+        "/livez",
         "/metrics",
+        "/readyz",
     }
 
 
@@ -106,6 +113,7 @@ def test_rows_that_change_something_need_more_than_a_reading_token():
         "version_setAutoScale",
         "version_unregisterModel",
         "setDefault",
+        "unregisterWorkflow",
     }
 
 
