@@ -14,7 +14,7 @@ from watching import becomes, pids
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import LiveServer
+    from tests.running import LiveServer
 
 CLIENTS = 32
 KILLS = 3
