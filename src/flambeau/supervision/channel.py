@@ -156,5 +156,14 @@ class Channel(asyncio.Protocol):
 async def connect(sock: socket.socket) -> Channel:
     """A channel over the server's end of a socket pair."""
     sock.setblocking(False)
-    _, channel = await asyncio.get_running_loop().create_connection(Channel, sock=sock)
+    connecting = asyncio.ensure_future(
+        asyncio.get_running_loop().create_connection(Channel, sock=sock)
+    )
+    # Not cancelled midway: event loops do not agree on who then closes the descriptor.
+    try:
+        _, channel = await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        await asyncio.wait({connecting})
+        connecting.result()[1].close()
+        raise
     return channel

@@ -62,6 +62,15 @@ class Output:
 
     async def follow(self) -> None:
         """Start reading; call once, then ``give_away`` when the worker has its ends."""
+        following = asyncio.ensure_future(self._follow())
+        # Not cancelled midway: event loops do not agree on who then closes the descriptor.
+        try:
+            await asyncio.shield(following)
+        except asyncio.CancelledError:
+            await asyncio.wait({following})
+            raise
+
+    async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
         for stream in ("stdout", "stderr"):
             reader = self._readers.pop(0)

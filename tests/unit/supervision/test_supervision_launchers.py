@@ -237,6 +237,8 @@ async def test_a_launch_cancelled_while_its_template_imports_leaves_no_process(
     monkeypatch.setattr(
         templates, "spawn", lambda *given: started.append(spawn(*given)) or started[-1]
     )
+    await (await forks._spawn.launch(command())).stop(0)
+    await asyncio.sleep(0.05)
     before = open_files()
     launching = asyncio.ensure_future(forks.launch(command("W-1-m", name)))
     await asyncio.sleep(0.3)
@@ -248,6 +250,8 @@ async def test_a_launch_cancelled_while_its_template_imports_leaves_no_process(
 async def test_no_process_for_a_template_is_tried_again_next_time(
     forks, command, monkeypatch, open_files
 ):
+    await (await forks._spawn.launch(command())).stop(0)
+    await asyncio.sleep(0.05)
     before = open_files()
 
     def refuse(*_):

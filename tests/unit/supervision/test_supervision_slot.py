@@ -104,7 +104,11 @@ async def test_retire_during_loading_ends_at_once(live, shop, grace, eventually)
 async def test_a_stop_at_any_moment_of_the_start_leaves_nothing(
     live, shop, ticks, grace, open_files
 ):
-    one = await live(BY_FILE, workers=0, wait=False, shop=shop)
+    one = await live(BY_FILE, shop=shop)  # what the loop itself opens for the first one stays
+    one.version.scale(0, 0)
+    await one.version.left()
+    await one.launcher.close()
+    await asyncio.sleep(0.3)
     before = open_files()
     one.version.scale(1, 1)
     slot = one.version.slots[0]
