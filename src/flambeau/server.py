@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING
 from flambeau import __version__, parts
 from flambeau.config.options import TORCHSERVE_VERSION
 from flambeau.control.plane import ControlPlane
-from flambeau.errors import FlambeauError
 from flambeau.http.listeners import Address, open_listener
 from flambeau.metrics import accelerators
 from flambeau.metrics.printed import PrintedMetrics
@@ -194,11 +193,7 @@ class Server:
                 f"model store: {', '.join(missing)}. Put them there, or start with --ncs."
             )
         for one in saved:
-            try:
-                await plane.restore(one)
-            except FlambeauError as error:
-                logger.warning("Failed to restore %s %s: %s", one.name, one.version, error)
-                plane.readiness.failed(one.archive, error.message)
+            await plane.restore(one)
 
     async def _open_listeners(
         self,

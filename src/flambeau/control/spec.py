@@ -119,13 +119,7 @@ def settle(
             known.batch_size,
             BATCH_SIZE,
         ),
-        max_batch_delay=first(
-            config.max_batch_delay,
-            known.max_batch_delay,
-            BATCH_DELAY_MS,
-        )
-        if request.max_batch_delay in (None, NOT_GIVEN)
-        else not_negative("max_batch_delay", request.max_batch_delay or 0),
+        max_batch_delay=_delay(request, config, known),
         response_timeout=first(
             config.response_timeout,
             positive("response_timeout", request.response_timeout),
@@ -190,6 +184,16 @@ def not_negative(name: str, value: int) -> int:
     if value < 0:
         raise BadRequest(f"{name} must be 0 or more, not {value}.")
     return value
+
+
+def _delay(request: RegisterModel, config: ModelConfig, known: VersionDefaults) -> int:
+    """Milliseconds; zero is a value of its own here: do not wait."""
+    asked = request.max_batch_delay
+    if asked is not None and asked != NOT_GIVEN:
+        return not_negative("max_batch_delay", asked)
+    if config.max_batch_delay is not None:
+        return config.max_batch_delay
+    return known.max_batch_delay or BATCH_DELAY_MS
 
 
 def _runtime(request: RegisterModel, known: VersionDefaults, manifest: RuntimeType | None) -> str:

@@ -138,8 +138,8 @@ async def desk(tmp_path, pack, workshop, metrics):
     await plane.stop(5.0)
     await shop.launcher.close()
     assert one.unpacked() == []
-    assert not plane._tasks
-    assert not plane._closing
+    assert not plane._lives._tasks
+    assert not plane._lives._closing
 
 
 # -- the ordinary way
@@ -477,7 +477,7 @@ async def test_two_unregistrations_at_once_are_one(desk):
 
 async def test_a_scale_that_waited_while_the_model_went_starts_nothing(desk):
     await desk.register()
-    async with desk.plane._turn("m"):
+    async with desk.plane._lives.turn("m"):
         scaling = asyncio.ensure_future(desk.scale(3))
         await asyncio.sleep(0)
         await desk.unregister()
