@@ -14,7 +14,7 @@ from watching import becomes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import LiveServer
+    from tests.running import LiveServer
 
 SIZES = """
 import os, time

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import httpx
-    from conftest import LiveServer
+    from tests.running import LiveServer
 
 CYCLES = 1000
 WARM_UP = 100

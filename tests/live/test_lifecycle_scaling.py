@@ -13,7 +13,7 @@ from watching import becomes, pids, unpacked
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import LiveServer
+    from tests.running import LiveServer
 
 ECHO = "def handle(data, context):\n    return data and ['ok'] * len(data)\n"
 LATE = """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import LiveServer
+    from tests.running import LiveServer
 
 IMPORT_SECONDS = 1.5
 HEAVY = f"import time\ntime.sleep({IMPORT_SECONDS})\nWEIGHT = 1\n"

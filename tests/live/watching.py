@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import LiveServer
+    from tests.running import LiveServer
 
 LIMIT = 60.0
 BEAT = 0.02
