@@ -55,8 +55,17 @@ $(STAMPS)/serve: $(STAMPS)/install
 	$(PIP) $(TORCH) $(LEARN)
 	@touch $@
 
-$(STAMPS)/test: $(STAMPS)/install
+$(STAMPS)/test: $(STAMPS)/install $(STAMPS)/clients
 	$(PIP) --group test $(TORCH) $(LEARN)
+	@touch $@
+
+# Real clients of other projects, each with dependencies of its own.
+$(STAMPS)/clients: tests/live/clients/triton.txt tests/live/clients/kserve.txt $(STAMPS)/venv
+	for each in triton kserve; do \
+		$(BIN)/python -m venv $(VENV)/clients/$$each && \
+		$(VENV)/clients/$$each/bin/python -m pip install --quiet \
+			--requirement tests/live/clients/$$each.txt || exit 1; \
+	done
 	@touch $@
 
 $(STAMPS)/bench: $(STAMPS)/install

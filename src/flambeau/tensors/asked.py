@@ -64,6 +64,14 @@ def asked_in(body: bytes) -> Asked | None:
     return _asked(asked)
 
 
+def id_in(body: bytes) -> str:
+    """The id of a JSON request; blank when it has none, or is no v2 request."""
+    try:
+        return _asked(_read_rest(body)).id
+    except (msgspec.DecodeError, ValueError):
+        return ""
+
+
 def _asked(rest: _Rest) -> Asked:
     wanted = {each.name: each.parameters.get("binary_data") for each in rest.outputs or ()}
     binary = rest.parameters.get("binary_data_output") is True

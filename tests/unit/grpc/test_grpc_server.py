@@ -70,7 +70,9 @@ async def test_reflection_lists_the_services_and_describes_them(served):
     assert listed == {
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
+        "inference.GRPCInferenceService",
         "org.pytorch.serve.grpc.inference.InferenceAPIsService",
+        "org.pytorch.serve.grpc.openinference.GRPCInferenceService",
     }
     for name in listed:
         await call.write(reflection_pb2.ServerReflectionRequest(file_containing_symbol=name))
