@@ -193,7 +193,7 @@ def _delay(request: RegisterModel, config: ModelConfig, known: VersionDefaults) 
         return not_negative("max_batch_delay", asked)
     if config.max_batch_delay is not None:
         return config.max_batch_delay
-    return known.max_batch_delay or BATCH_DELAY_MS
+    return first(known.max_batch_delay, BATCH_DELAY_MS)
 
 
 def _runtime(request: RegisterModel, known: VersionDefaults, manifest: RuntimeType | None) -> str:

@@ -224,7 +224,7 @@ def test_batch_size(call, yaml, setting, got):
         (0, 40, 50, 0),
         (-1, 40, 50, 40),
         (-1, None, None, 100),
-        (None, 0, 50, 50),
+        (None, 0, 50, 0),
         (None, 0, None, 0),
         (None, None, -5, 100),
     ],
