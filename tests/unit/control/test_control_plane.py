@@ -346,6 +346,7 @@ async def test_a_register_call_that_makes_no_sense_leaves_nothing(desk, fields, 
     [
         ({"min_worker": 2, "max_worker": 1}, "max_worker cannot be less than min_worker."),
         ({"max_worker": 0}, "max_worker cannot be less than min_worker."),
+        ({"min_worker": 1025}, "min_worker must be 1024 or less, not 1025."),
         ({"min_worker": -1}, "min_worker must be 0 or more, not -1."),
         ({"batch_size": 0}, "batch_size must be 1 or more, not 0."),
         ({"max_batch_delay": -2}, "max_batch_delay must be 0 or more, not -2."),
@@ -473,6 +474,13 @@ async def test_two_unregistrations_at_once_are_one(desk):
     await desk.register()
     results = await asyncio.gather(desk.unregister(), desk.unregister(), return_exceptions=True)
     assert sorted(type(one).__name__ for one in results) == ["ModelNotFound", "Outcome"]
+
+
+async def test_a_number_of_workers_that_nobody_means_starts_none(desk):
+    with pytest.raises(BadRequest, match="initial_workers must be 1024 or less, not 2000000000"):
+        await desk.register(initial_workers=2_000_000_000)
+    with pytest.raises(ModelNotFound):
+        await desk.plane.describe(DescribeModel(model_name="m"))
 
 
 async def test_a_scale_that_waited_while_the_model_went_starts_nothing(desk):
