@@ -17,7 +17,7 @@ from flambeau.control.lifecycle import Lifecycle, Terms, loaded
 from flambeau.control.readiness import Lack
 from flambeau.control.requests import RegisterModel
 from flambeau.control.snapshot import pictured
-from flambeau.control.spec import not_negative, positive
+from flambeau.control.spec import not_negative, positive, startable
 from flambeau.control.views import ModelPage, ModelSummary, Outcome, StatusView
 from flambeau.errors import (
     BadRequest,
@@ -181,7 +181,9 @@ class ControlPlane:
             delay = not_negative("max_batch_delay", delay)
         least, most = request.min_worker, request.max_worker
         if least is not None or most is not None or (batch_size is None and delay is None):
-            least = 1 if least is None else not_negative("min_worker", least)
+            least = (
+                1 if least is None else startable("min_worker", not_negative("min_worker", least))
+            )
             most = least if most is None else most
             if most < least:
                 raise BadRequest("max_worker cannot be less than min_worker.")

@@ -105,6 +105,7 @@ def settle(
     version = manifest.model.model_version or "1.0"
     known = defaults.of(name, version)
     least, most = _workers(request, config, known, defaults, at_startup=at_startup)
+    startable("initial_workers", least)
     spec = ModelSpec(
         name=name,
         version=version,
@@ -194,6 +195,20 @@ def _delay(request: RegisterModel, config: ModelConfig, known: VersionDefaults) 
     if config.max_batch_delay is not None:
         return config.max_batch_delay
     return first(known.max_batch_delay, BATCH_DELAY_MS)
+
+
+MOST_WORKERS = 1024
+"""Of one version. Nobody wants more; a mistyped number must not take the machine with it."""
+
+
+def startable(name: str, count: int) -> int:
+    """``count``, a number of workers that may be started.
+
+    Raises BadRequest when it is beyond ``MOST_WORKERS``.
+    """
+    if count > MOST_WORKERS:
+        raise BadRequest(f"{name} must be {MOST_WORKERS} or less, not {count}.")
+    return count
 
 
 def _runtime(request: RegisterModel, known: VersionDefaults, manifest: RuntimeType | None) -> str:
