@@ -42,6 +42,17 @@ class Plane:
     def lacking(self):
         return self.lacks
 
+    def ready(self):
+        return not self.lacks
+
+    def model_ready(self, name, version=None):
+        self._find(name, version)
+        return name == "echo"
+
+    def versions(self, name):
+        self._find(name, None)
+        return self.models[name]
+
     def submit(self, name, version, job):
         self._find(name, version)
         if self.failure is not None:
