@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flambeau.archive.allowed_urls import AllowedUrls
-from flambeau.archive.download import DownloadLimits
 from flambeau.archive.members import ArchiveLimits
 from flambeau.archive.store import ModelStore
+from flambeau.archive.transfer import DownloadLimits
 from flambeau.config.log4j import configured_file, read_log4j
 from flambeau.config.log_plan import default_plan
 from flambeau.config.logs import Logs

@@ -14,6 +14,8 @@ PACKAGE = ROOT / "src" / "flambeau"
 
 # Where each foreign package may be imported. A place is a folder or a file below src/flambeau.
 FOREIGN = {
+    "boto3": ["archive/s3.py"],
+    "botocore": ["archive/s3.py"],
     "click": ["cli"],
     "cryptography": ["security/tls.py"],
     "google": ["grpc"],

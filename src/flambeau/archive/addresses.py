@@ -14,6 +14,8 @@ from typing import Any
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
 
 NAT64 = ip_network("64:ff9b::/96")
 COMPATIBLE = ip_network("::/96")
@@ -27,6 +29,8 @@ NEVER = tuple(
         "100.100.100.200/32",
         "168.63.129.16/32",
         "192.0.0.192/32",
+        # Translation to IPv4 by the rules of the network at hand: it could lead to any of these.
+        "64:ff9b:1::/48",
         "fd00:ec2::254/128",
     )
 )
@@ -43,7 +47,7 @@ class AddressPolicy:
     Link-local, metadata, multicast and unspecified addresses never may.
     """
 
-    loopback: bool = True
+    loopback: bool = False
     private: bool = False
 
     def check(self, address: str) -> None:
@@ -55,12 +59,31 @@ class AddressPolicy:
         if ip.is_loopback:
             if not self.loopback:
                 raise AddressRefused(
-                    f"the address {address} is this machine; allowed_urls must list it"
+                    f"the address {address} is this machine; only a URL that says so and that "
+                    "allowed_urls lists may lead there"
                 )
         elif not ip.is_global and not self.private:
             raise AddressRefused(
                 f"the address {address} is not public; list its URL in allowed_urls to allow it"
             )
+
+
+def names_this_machine(url: str) -> bool:
+    """Whether the host in ``url`` says that it is this machine: localhost, or such an address."""
+    try:
+        host = (parse_url(url).host or "").strip("[]").partition("%")[0].lower()
+    except LocationParseError:
+        return False
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return _embedded(ip_address(host)).is_loopback
+    except ValueError:
+        pass
+    try:  # decimal, octal, hexadecimal and short forms, as the resolver reads them
+        return ip_address(socket.inet_aton(host)).is_loopback
+    except (OSError, UnicodeEncodeError):
+        return False
 
 
 def _embedded(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

@@ -10,8 +10,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
+
 DEFAULT = "file://.*|http(s)?://.*"
 LONGEST_URL = 8192
+STRANGERS = ("q7x3v.invalid", "203.0.113.77", "[2001:db8::77]")
+"""A name and addresses that nobody lists: they are set aside for examples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +24,6 @@ class AllowedUrls:
     """Patterns of which a URL must match one in full, whatever the case."""
 
     patterns: tuple[re.Pattern[str], ...]
-    explicit: bool
-    """True when an operator listed them, False for the pattern that lets everything through."""
 
     @classmethod
     def parse(cls, setting: str = DEFAULT) -> AllowedUrls:
@@ -37,11 +40,28 @@ class AllowedUrls:
                 raise ValueError(
                     f"allowed_urls: {text!r} is not a regular expression: {error}"
                 ) from error
-        return cls(tuple(patterns), explicit=setting.strip() != DEFAULT)
+        return cls(tuple(patterns))
 
     def allows(self, url: str) -> bool:
         """True when the whole of ``url`` matches a pattern."""
         return len(url) <= LONGEST_URL and any(p.fullmatch(url) for p in self.patterns)
+
+    def lists(self, url: str) -> bool:
+        """True when a pattern names the host of an http or https URL, not just any host.
+
+        Such a pattern no longer matches once another host stands in its place.
+        """
+        try:
+            parts = parse_url(url)
+        except LocationParseError:
+            return False
+        others = [parts._replace(host=host).url for host in STRANGERS]
+        return any(
+            pattern.fullmatch(url)
+            and pattern.fullmatch(parts.url)
+            and not any(pattern.fullmatch(other) for other in others)
+            for pattern in self.patterns
+        )
 
 
 def _split(setting: str) -> list[str]:

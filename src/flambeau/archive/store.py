@@ -18,19 +18,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from flambeau.archive.addresses import AddressPolicy
 from flambeau.archive.allowed_urls import LONGEST_URL, AllowedUrls
-from flambeau.archive.download import Downloader, DownloadLimits
+from flambeau.archive.download import Downloader
 from flambeau.archive.manifest import MAR_INF, Manifest, read_manifest
 from flambeau.archive.members import ArchiveLimits
 from flambeau.archive.model_config import ModelConfig, is_plain, read_model_config, read_text
+from flambeau.archive.transfer import DownloadLimits
 from flambeau.archive.unpack import ZIP_SUFFIXES, unpack
 from flambeau.errors import ArchiveUnreadable, BadRequest, DownloadFailed, ModelNotFound
 
 log = logging.getLogger("flambeau.archive")
 
-REMOTE = re.compile(r"(https?|file):", re.IGNORECASE)
-HOST = re.compile(r"^[A-Za-z]+:(//[^/]*)?")
+REMOTE = re.compile(r"(https?|file|s3):", re.IGNORECASE)
+HOST = re.compile(r"^[A-Za-z0-9]+:(//[^/]*)?")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 ARCHIVE_SUFFIXES = (".mar", ".model", ".tar.gz")
@@ -87,9 +87,8 @@ class ModelStore:
         self._unpacked = temp / "models"
         self._allowed_urls = allowed_urls or AllowedUrls.parse()
         self._limits = limits or ArchiveLimits()
-        policy = AddressPolicy(private=self._allowed_urls.explicit)
         self._downloader = Downloader(
-            folder, self._allowed_urls, policy, download_limits or DownloadLimits()
+            folder, self._allowed_urls, download_limits or DownloadLimits()
         )
 
     def fetch(
@@ -168,13 +167,11 @@ class ModelStore:
     def _download(self, url: str, sha256: str | None, *, s3_sse_kms: bool) -> Path:
         if not self._allowed_urls.allows(url):
             raise ModelNotFound(f"Given URL {url} does not match any allowed URL(s)")
-        if s3_sse_kms:
-            raise BadRequest("s3_sse_kms=true is not supported by this server; use a presigned URL")
         name = file_name(HOST.sub("", re.split(r"[?#]", url, maxsplit=1)[0]))
         if not name or name.startswith(".") or CONTROL.search(name):
             raise BadRequest(f"The url names no archive file: {url}")
         target = self.folder / name
-        self._downloader.fetch(url, target, sha256)
+        self._downloader.fetch(url, target, sha256, s3_sse_kms=s3_sse_kms)
         return target
 
     def _find(self, url: str, *, trusted: bool) -> Path:

@@ -103,6 +103,14 @@ def answers(remote):  # noqa: C901 -- one method per behaviour
             self.head(200, Transfer_Encoding="chunked")
             self.send_endless_body()
 
+        def send_trickle(self, _):
+            self.head(200, Content_Length=10_000)
+            try:
+                while not remote.release.wait(0.02):
+                    self.wfile.write(b"x")
+            except OSError:
+                self.close_connection = True
+
         def send_endless_body(self):
             try:
                 while not remote.release.is_set():

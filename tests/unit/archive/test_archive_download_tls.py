@@ -8,9 +8,9 @@ import threading
 import pytest
 from archive_bytes import tree
 
-from flambeau.archive.addresses import AddressPolicy
 from flambeau.archive.allowed_urls import AllowedUrls
-from flambeau.archive.download import Downloader, DownloadLimits
+from flambeau.archive.download import Downloader
+from flambeau.archive.transfer import DownloadLimits
 from flambeau.errors import DownloadFailed
 
 
@@ -66,7 +66,7 @@ def fetch(folder, url, ca_bundle):
     limits = DownloadLimits(read_seconds=5, ca_bundle=ca_bundle and str(ca_bundle))
     store = folder / "store"
     store.mkdir()
-    Downloader(store, AllowedUrls.parse(), AddressPolicy(), limits).fetch(url, store / "m.mar")
+    Downloader(store, AllowedUrls.parse(), limits).fetch(url, store / "m.mar")
 
 
 def test_a_trusted_server_is_read(tmp_path, secure, certificate):
