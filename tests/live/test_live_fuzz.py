@@ -93,6 +93,7 @@ def fuzz(operation, address):
         ask()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("api", ["inference", "management"])
 def test_no_made_up_call_is_answered_otherwise_than_described(server, api):
