@@ -106,12 +106,17 @@ class LiveServer:
         self.client = httpx.Client(timeout=60.0)
         self._settled = threading.Event()
 
+    def command(self) -> list[str]:
+        """What is run, ``flags`` follow; here without snapshots."""
+        command = [sys.executable, "-m", "flambeau.cli.run", "--start", "--foreground", "--ncs"]
+        return [*command, "--model-store", str(self.store), "--ts-config", "config.properties"]
+
     def start(self, environment: Mapping[str, str] | None = None) -> None:
         """Returns once the server says it has started; fails the test with its output if it does not."""
-        command = [sys.executable, "-m", "flambeau.cli.run", "--start", "--foreground", "--ncs"]
-        command += ["--model-store", str(self.store), "--ts-config", "config.properties"]
+        self.output.clear()
+        self._settled.clear()
         self.process = subprocess.Popen(
-            command + self.flags,
+            self.command() + self.flags,
             cwd=self.folder,
             env=os.environ
             | {"TEMP": str(self.temp), "TMPDIR": str(self.temp)}

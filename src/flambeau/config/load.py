@@ -76,7 +76,13 @@ def load(flags: Flags, environment: Mapping[str, str], cwd: Path) -> Loaded:
         text = decoded(path.read_bytes())
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
-    return settle(flags, environment, cwd, Source(path, text))
+    try:
+        return settle(flags, environment, cwd, Source(path, text))
+    except ConfigurationError as error:
+        if not _SNAPSHOT_NAME.fullmatch(path.name):
+            raise
+        remedy = "--ncs starts without it, --ts-config names another file"
+        raise ConfigurationError(f"{error}\n{path} is a snapshot: {remedy}") from None
 
 
 def chosen_file(flags: Flags, environment: Mapping[str, str], cwd: Path) -> Path | None:
@@ -114,6 +120,8 @@ def settle(flags: Flags, environment: Mapping[str, str], cwd: Path, source: Sour
     }
     given |= _from_command_line(flags)
     by_environment = _from_environment(given, environment)
+    if _SNAPSHOT_NAME.fullmatch(name) and "model_snapshot" not in given:
+        raise ConfigurationError(f"{name} holds no model_snapshot: it is damaged, or not ours")
     enabled = _true(given.get("enable_envvars_config"))
     if enabled:
         given |= by_environment
