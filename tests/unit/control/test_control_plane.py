@@ -20,7 +20,8 @@ from flambeau.control.requests import (
     SetDefaultVersion,
     UnregisterModel,
 )
-from flambeau.control.spec import Defaults
+from flambeau.control.snapshot import SavedVersion
+from flambeau.control.spec import Defaults, VersionDefaults
 from flambeau.control.views import plain
 from flambeau.errors import (
     BadRequest,
@@ -746,3 +747,47 @@ async def test_conflict_names_the_version(desk):
     with pytest.raises(Conflict, match=r"Model version 1\.0 is already registered for model m"):
         await desk.register("other.mar")
     assert len(desk.unpacked()) == 1
+
+
+# -- snapshots
+
+
+class Kept:
+    """Snapshots in memory; a disk that is full when told so."""
+
+    def __init__(self) -> None:
+        self.written: list[tuple[str, dict]] = []
+        self.full = False
+
+    def write(self, occasion: str, models: dict) -> None:
+        if self.full:
+            raise OSError("no space left")
+        self.written.append((occasion, models))
+
+
+async def test_every_change_is_saved_and_can_be_restored(desk, caplog):
+    kept = desk.plane._snapshots = Kept()
+    await desk.register(batch_size=3)
+    await desk.register("m2.mar", initial_workers=0)
+    await desk.plane.set_default(SetDefaultVersion(model_name="m", model_version="2.0"))
+    assert desk.plane.names() == ["m"]
+    assert desk.plane.versions("m") == ["2.0", "1.0"]
+    assert [occasion for occasion, _ in kept.written] == ["snapshot"] * 3
+    picture = kept.written[-1][1]
+    assert [picture["m"][number]["defaultVersion"] for number in ("1.0", "2.0")] == [False, True]
+    assert (picture["m"]["1.0"]["marName"], picture["m"]["1.0"]["batchSize"]) == ("m.mar", 3)
+    kept.full = True
+    await desk.unregister("1.0")
+    assert "the snapshot could not be written: no space left" in caplog.text
+    await desk.unregister()
+    pinned = VersionDefaults(min_workers=1, max_workers=1, batch_size=3)
+    for number, url, default in (("1.0", "m.mar", False), ("2.0", "m2.mar", True)):
+        assert desk.plane.holds(url)
+        assert await desk.plane.restore(SavedVersion("m", number, url, default, pinned))
+    assert not await desk.plane.restore(SavedVersion("q", "1.0", "absent.mar", True, pinned))
+    assert not desk.plane.holds("absent.mar")
+    assert desk.plane.versions("m") == ["2.0", "1.0"]
+    assert (await desk.ask("1.0")).body.split()[2] == b"3"
+    assert "absent.mar" in str(desk.plane.lacking())
+    await desk.plane.stop(5.0)
+    assert not desk.plane.ready()

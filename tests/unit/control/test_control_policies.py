@@ -501,3 +501,11 @@ def test_what_is_not_there_is_named_in_the_contracts_words(act, error, text):
         act(filled("m 1"))
     assert type(raised.value) is error
     assert str(raised.value) == text
+
+
+def test_a_machine_without_accelerators_has_no_next_one():
+    assert SharedRound(0).next() is None
+
+
+def test_a_default_of_zero_is_what_is_left_when_nobody_says_more():
+    assert settled(defaults={"queue_size": 0}).queue_size == 0

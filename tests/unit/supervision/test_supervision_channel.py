@@ -184,3 +184,15 @@ async def test_large_bodies_are_joined_once(pair):
     body = bytes(range(256)) * 40_000
     await sent(theirs, reply(1, body))
     assert await asyncio.wait_for(got, 5) == body
+
+
+async def test_a_connection_cancelled_midway_is_closed():
+    ours, theirs = socket.socketpair()
+    connecting = asyncio.ensure_future(connect(ours))
+    await asyncio.sleep(0)
+    connecting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await connecting
+    with theirs:
+        theirs.settimeout(3)
+        assert theirs.recv(1) == b""

@@ -275,3 +275,13 @@ async def test_something_unforeseen_is_a_failure_like_any_other(live, monkeypatc
         slot.retry_now()
         await asyncio.sleep(0.005)
     assert "unexpected end" in caplog.text
+
+
+async def test_a_crash_while_being_stopped_is_no_failure(live, shop):
+    one = await live(shop=shop)
+    slot = one.version.slots[0]
+    asked = one.ask("sleep 0.3;exit 1")
+    await asyncio.sleep(0.05)
+    await asyncio.wait_for(slot.stop(None), 5)
+    assert (await asked).status == 500
+    assert (slot.standing.state, slot.standing.tries) == (State.STOPPED, 0)
