@@ -227,8 +227,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     ts_open_inference_protocol: Annotated[
         bool,
         Setting(
-            "Serve the KServe v2 routes; the environment variable is always read, and only "
-            "the value oip means on."
+            "Accepted for compatibility: the Open Inference Protocol is always served, over "
+            "REST and gRPC."
         ),
     ] = False
     debug: Annotated[bool, later("One worker per model, attached by hand.")] = False
