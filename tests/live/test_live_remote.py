@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from conftest import LiveServer
+    from tests.running import LiveServer
 
 SHOW = """
 def handle(data, context):
