@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 TOO_LARGE = b"HTTP/1.1 413 Request Entity Too Large\r\ncontent-length: 0\r\n\r\n"
+TOO_LARGE_IN_CHUNKS = TOO_LARGE.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
+"""Nobody can tell how much more would come: the connection ends when the body does."""
 EXPECTATION_FAILED = b"HTTP/1.1 417 Expectation Failed\r\ncontent-length: 0\r\n\r\n"
 
 _END = b"\r\n\r\n"
@@ -72,6 +74,7 @@ class RequestReader:
         "_limits",
         "_missing",
         "_refused",
+        "_told_close",
         "body",
         "body_size",
         "held",
@@ -88,6 +91,7 @@ class RequestReader:
         self._chunks: Chunks | None = None
         self._missing = 0
         self._refused = False
+        self._told_close = False
         self.body: list[bytes] = []
         self.body_size = 0
         self.interim = b""
@@ -148,7 +152,7 @@ class RequestReader:
             if not self._refused:
                 self.held = data
                 return head
-            if not head.keep_alive:
+            if not head.keep_alive or self._told_close:
                 raise BadMessage("refused, and the last of its connection", SILENT)
 
     def _from_first_line(self, data: bytes) -> bytes | None:
@@ -197,6 +201,7 @@ class RequestReader:
 
     def _refuse(self, answer: bytes) -> None:
         self._refused = True
+        self._told_close = answer is TOO_LARGE_IN_CHUNKS
         self.interim += answer
         self.body = []
 
@@ -222,7 +227,7 @@ class RequestReader:
             malformed = error
         self.body_size += sum(map(len, pieces))
         if self.body_size > self._limits.body and not self._refused:
-            self._refuse(TOO_LARGE)
+            self._refuse(TOO_LARGE_IN_CHUNKS)
         if self._refused:
             if malformed or self.body_size > self._limits.discard:
                 raise BadMessage("a refused body is malformed, or too large to be dropped", SILENT)

@@ -6,7 +6,7 @@ import pytest
 
 from flambeau.http.head import SILENT, BadMessage
 from flambeau.http.limits import Limits
-from flambeau.http.reading import CONTINUE, TOO_LARGE, Heads, RequestReader
+from flambeau.http.reading import CONTINUE, TOO_LARGE, TOO_LARGE_IN_CHUNKS, Heads, RequestReader
 
 
 def reader(**limits) -> RequestReader:
@@ -64,7 +64,7 @@ def test_a_refused_body_is_dropped_as_it_comes():
 def test_a_chunked_body_without_end_ends_the_connection_silently_once_refused():
     reading = reader(body=10, discard=1000)
     reading.feed(post(b"Transfer-Encoding: chunked", b"fffff\r\n" + b"x" * 20))
-    assert reading.interim == TOO_LARGE
+    assert reading.interim == TOO_LARGE_IN_CHUNKS
     with pytest.raises(BadMessage) as caught:
         reading.feed(b"x" * 1000)
     assert caught.value.status == SILENT
