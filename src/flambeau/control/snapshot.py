@@ -1,7 +1,7 @@
-"""What is registered, as a snapshot holds it, and back.
+"""What is registered, as a snapshot holds it, and one version of it on its way back.
 
-Pure: ``pictured`` reads the registry, ``registrations`` says what to register. Writing and
-reading the files is the business of ``config.snapshots``; doing it, that of the plane.
+Pure: ``pictured`` reads the registry. Writing and reading the files is the business of
+``config.snapshots`` and ``config.load``; registering what they hold, that of the plane.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from flambeau.control.model import ModelVersion
     from flambeau.control.registry import Registry
     from flambeau.control.spec import VersionDefaults
 
@@ -39,7 +40,7 @@ def pictured(registry: Registry) -> dict[str, dict[str, dict[str, Any]]]:
         spec = version.spec
         found.setdefault(spec.name, {})[spec.version] = {
             "defaultVersion": registry.is_default(version),
-            "marName": spec.url.rstrip("/").rpartition("/")[2] or spec.url,
+            "marName": _archive(version),
             "minWorkers": version.min_workers,
             "maxWorkers": version.max_workers,
             "batchSize": spec.batch_size,
@@ -50,3 +51,12 @@ def pictured(registry: Registry) -> dict[str, dict[str, dict[str, Any]]]:
             **({"parallelLevel": level} if (level := spec.config.parallel_level) else {}),
         }
     return found
+
+
+def _archive(version: ModelVersion) -> str:
+    """The name in the model store: a download's own, without what its URL had behind it."""
+    downloaded = version.files.downloaded
+    if downloaded is not None:
+        return downloaded.name
+    url = version.spec.url
+    return url.rstrip("/").rpartition("/")[2] or url
