@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("flambeau.server")
 
-TEMP_PREFIX = "flambeau-"
 FLUSH_TIMEOUT = 5.0
 """Seconds the last answers may take to reach their clients once all work is done."""
 KEY_FILE = "key_file.json"
@@ -330,21 +328,3 @@ def cors(options: Options) -> list[tuple[str, str]]:
         ("Access-Control-Allow-Headers", options.cors_allowed_headers),
     )
     return [(name, value) for name, value in pairs if value]
-
-
-def sweep_temp(folder: Path) -> None:
-    """Remove what servers that were killed have left in ``folder``."""
-    for path in folder.glob(f"{TEMP_PREFIX}[0-9]*-*"):
-        pid = path.name.removeprefix(TEMP_PREFIX).partition("-")[0]
-        if pid.isdigit() and not _alive(int(pid)):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flambeau import __version__, parts
+from flambeau.archive import scratch
 from flambeau.config.options import TORCHSERVE_VERSION
 from flambeau.control.plane import ControlPlane
 from flambeau.http.listeners import Address, open_listener
@@ -130,10 +131,11 @@ class Server:
 
     def _make_temp(self, started: AsyncExitStack) -> Path:
         folder = self._options.temp_dir or Path(tempfile.gettempdir())
-        parts.sweep_temp(folder)
-        temp = Path(tempfile.mkdtemp(prefix=f"{parts.TEMP_PREFIX}{os.getpid()}-", dir=folder))
-        started.callback(shutil.rmtree, temp, ignore_errors=True)
-        return temp
+        for left in scratch.sweep(folder):
+            logger.warning("removed %s, left by a server that was killed", left)
+        temp = scratch.Scratch(folder)
+        started.callback(temp.remove)
+        return temp.folder
 
     def _listen_to_signals(self, temp: Path) -> None:
         loop = asyncio.get_running_loop()

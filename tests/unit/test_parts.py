@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -134,27 +133,6 @@ def test_the_loop_is_the_fast_one_where_it_is_installed():
 def test_without_the_fast_loop_there_is_the_plain_one(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvloop", None)
     assert parts.loop_factory() is asyncio.new_event_loop
-
-
-def test_what_killed_servers_left_is_swept_and_the_living_kept(tmp_path):
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    left = {
-        name: tmp_path / name
-        for name in (
-            f"flambeau-{gone.pid}-abc",
-            f"flambeau-{os.getppid()}-abc",
-            "flambeau-notapid-x",
-            "flambeau-",
-            "other",
-        )
-    }
-    for folder in left.values():
-        (folder / "inner").mkdir(parents=True)
-    parts.sweep_temp(tmp_path)
-    assert {name for name, folder in left.items() if folder.exists()} == set(left) - {
-        f"flambeau-{gone.pid}-abc"
-    }
 
 
 def test_tokens_can_be_switched_off():
