@@ -53,7 +53,7 @@ class _Asked:
         "media_type",
         "name",
         "query_parts",
-        "translation",
+        "translator",
         "version",
     )
 
@@ -62,7 +62,7 @@ class _Asked:
     ) -> None:
         self.name = inference.name
         self.version = inference.version
-        self.translation = inference.translation
+        self.translator = inference.translator
         self.content_type = b""
         self.authorization: bytes | None = None
         self.headers: list[tuple[str, str]] = []
@@ -116,18 +116,18 @@ class RestApp:
 
     def _predict(self, exchange: Exchange, request_id: str, asked: _Asked) -> None:
         """Hand a request for a model to the plane. Raises FlambeauError."""
-        translation = asked.translation
-        parts = None if translation is None else translation.parts()
-        if parts is None and asked.form:
-            parts = parts_of(asked.content_type, exchange.body)
-        elif parts is None:
-            parts = [Part("body", asked.media_type, exchange.body)]
-        if asked.query_parts:
-            parts = asked.query_parts + parts
-        prediction = Prediction(self._desk, exchange, translation)
-        job = Job(request_id, asked.headers, parts, prediction.answered)
-        exchange.on_gone = job.cancel
+        translation = None if asked.translator is None else asked.translator(exchange)
         try:
+            parts = None if translation is None else translation.parts()
+            if parts is None and asked.form:
+                parts = parts_of(asked.content_type, exchange.body)
+            elif parts is None:
+                parts = [Part("body", asked.media_type, exchange.body)]
+            if asked.query_parts:
+                parts = asked.query_parts + parts
+            prediction = Prediction(self._desk, exchange, translation)
+            job = Job(request_id, asked.headers, parts, prediction.answered)
+            exchange.on_gone = job.cancel
             self._plane.submit(asked.name, asked.version, job)
         except FlambeauError as error:
             if translation is None:

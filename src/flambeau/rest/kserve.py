@@ -6,12 +6,13 @@ business of ``rest.kserve_infer``; the v1 shape is made by the model's envelope 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from flambeau.errors import FlambeauError
-from flambeau.rest.kserve_infer import refused, translation_of
+from flambeau.rest.kserve_infer import V2Translation, refused
 from flambeau.rest.openapi import describe_model
 from flambeau.rest.replies import reply
 from flambeau.rest.route import Inference
@@ -95,17 +96,8 @@ def infer(call: Call) -> Result:
     if call.exchange.method == b"OPTIONS":
         return describe_model(call)
     name, version = call.path["model_name"], call.path.get("model_version")
-    try:
-        translation = translation_of(call, name, version)
-    except FlambeauError as error:
-        return refused(error)
-    return Inference(
-        name,
-        version,
-        (("explain", "False"),),
-        remembered=False,
-        translation=translation,
-    )
+    translator = partial(V2Translation, call.site.plane, name, version)
+    return Inference(name, version, (("explain", "False"),), translator=translator)
 
 
 def model_ready(call: Call) -> Reply:

@@ -1,6 +1,6 @@
 """v2 requests that ask for more than their handler can see: binary tensors, chosen outputs.
 
-``rest.kserve`` asks for a translation; ``rest.app`` and ``rest.prediction`` use it: the handler
+``rest.kserve`` names the translation; ``rest.app`` and ``rest.prediction`` use it: the handler
 gets plain JSON, the client a v2 response in the form it asked for. Errors carry the protocol's
 ``error`` beside the members all errors of this server have.
 """
@@ -21,28 +21,13 @@ from flambeau.tensors.packing import body_of
 
 if TYPE_CHECKING:
     from flambeau.control.plane import ControlPlane
-    from flambeau.rest.route import Call
+    from flambeau.http.exchange import Exchange
 
+JSON = "application/json"
 LENGTH = "Inference-Header-Content-Length"
 _LENGTH = LENGTH.lower().encode()
 _ENCODING = b"content-encoding"
 _FIRST_ERROR = 300
-
-
-def translation_of(call: Call, name: str, version: str | None) -> V2Translation:
-    """What stands between the client and the handler. Raises BadRequest for unreadable tensors."""
-    plane = call.site.plane
-    body = b"".join(call.exchange.body)
-    length = header(call.exchange, _LENGTH)
-    if length is None:
-        return V2Translation(plane, name, version, body, asked_in(body))
-    if header(call.exchange, _ENCODING) not in {None, b"", b"identity"}:
-        raise BadRequest("Binary tensors are read uncompressed only: send no Content-Encoding.")
-    try:
-        document, asked = split(body, length.decode("latin-1"), name)
-    except TensorError as error:
-        raise BadRequest(f"The request cannot be read: {error}.") from error
-    return V2Translation(plane, name, version, document, asked)
 
 
 def refused(error: FlambeauError) -> Reply:
@@ -65,28 +50,39 @@ def error_body(error: FlambeauError) -> bytes:
 class V2Translation:
     """Stands between one client and its handler."""
 
-    __slots__ = ("_asked", "_document", "_name", "_plane", "_version")
+    __slots__ = ("_asked", "_exchange", "_name", "_plane", "_speaks", "_version")
 
     def __init__(
-        self,
-        plane: ControlPlane,
-        name: str,
-        version: str | None,
-        document: bytes,
-        asked: Asked | None,
+        self, plane: ControlPlane, name: str, version: str | None, exchange: Exchange
     ) -> None:
-        """``asked`` is None for a request that asks for nothing but the handler's answer."""
         self._plane = plane
         self._name = name
         self._version = version
-        self._document = document
-        self._asked = asked
+        self._exchange = exchange
+        self._asked: Asked | None = None
+        self._speaks = False
+        """The client asks for more than the handler's answer."""
 
     def parts(self) -> list[Part] | None:
-        """What the handler gets: the JSON document as ``body``; None for the body as it came."""
-        if self._asked is None:
-            return None
-        return [Part("body", "application/json", [self._document])]
+        """What the handler gets: a JSON document as ``body``; None for the body as it came.
+
+        Raises BadRequest for tensors that cannot be read.
+        """
+        exchange = self._exchange
+        body = b"".join(exchange.body)
+        length = header(exchange, _LENGTH)
+        if length is None:
+            self._asked = asked_in(body)
+            self._speaks = self._asked is not None
+            return [Part("body", JSON, [body])] if self._speaks else None
+        self._speaks = True
+        if header(exchange, _ENCODING) not in {None, b"", b"identity"}:
+            raise BadRequest("Binary tensors are read uncompressed only: send no Content-Encoding.")
+        try:
+            document, self._asked = split(body, length.decode("latin-1"), self._name)
+        except TensorError as error:
+            raise BadRequest(f"The request cannot be read: {error}.") from error
+        return [Part("body", JSON, [document])]
 
     def answer(self, request_id: str, answer: Answer) -> Answer:
         """The handler's answer as a v2 response.
@@ -102,21 +98,21 @@ class V2Translation:
         if asked is None:
             if b'"outputs"' not in answer.body or b'"model_name"' in answer.body:
                 return answer
-            asked = Asked(id_in(self._document))
+            asked = Asked(id_in(b"".join(self._exchange.body)))
         try:
             response = self._answered(request_id).response(answer.body, asked)
             body, length = body_of(response, asked)
         except NoSuchOutput as error:
             raise BadRequest(str(error)) from error
         except AnswerError as error:
-            if self._asked is None:
+            if not self._speaks:
                 return answer
             raise HandlerFailed(f"The handler's answer is no v2 response: {error}") from error
         return Answer(answer.status, answer.phrase, _headers(answer, length), body)
 
     def error_body(self, error: FlambeauError) -> bytes:
         """The body of an error."""
-        return plain_error_body(error) if self._asked is None else error_body(error)
+        return error_body(error) if self._speaks else plain_error_body(error)
 
     def _answered(self, request_id: str) -> Answered:
         version = self._version
@@ -133,5 +129,5 @@ def _headers(answer: Answer, length: int | None) -> list[tuple[str, str]]:
     shaped = {"content-type", _LENGTH.decode()}
     headers = [pair for pair in answer.headers if pair[0].lower() not in shaped]
     if length is None:
-        return [*headers, ("Content-Type", "application/json")]
+        return [*headers, ("Content-Type", JSON)]
     return [*headers, ("Content-Type", "application/octet-stream"), (LENGTH, str(length))]

@@ -64,7 +64,7 @@ class Translation(Protocol):
     """Stands between the client and the handler of one request where their forms differ."""
 
     def parts(self) -> list[Part] | None:
-        """What the handler gets; None for the body as it came."""
+        """What the handler gets; None for the body as it came. Raises FlambeauError."""
 
     def answer(self, request_id: str, answer: Answer) -> Answer:
         """What the client gets for a whole answer. Raises FlambeauError."""
@@ -85,8 +85,8 @@ class Inference:
     """Query parameters become inputs of the handler."""
     remembered: bool = True
     """The same target always means the same; False where the body or the query decides."""
-    translation: Translation | None = None
-    """Only for a request that is not remembered."""
+    translator: Callable[[Exchange], Translation] | None = None
+    """Gives what stands between the client and the handler; called for every request."""
 
 
 Result = Reply | Inference | Coroutine[Any, Any, Reply]
