@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from flambeau.config.log_plan import LogPlan
 
-    _Answered = tuple[float, str, bytes, bytes, str, int, int, str, Details | None]
+    _Details = tuple[str, str, str, float | None, float | None]
+    _Answered = tuple[float, str, bytes, bytes, str, int, int, str, _Details | None]
 
 _NOTHING = Details()
 _log = logging.getLogger("flambeau.logs")
@@ -65,11 +66,11 @@ class AccessLog:
 
     def __init__(self, outlet: _Outlet) -> None:
         self.detailed = outlet.json
-        """Lines may carry Details; in text form they would be thrown away."""
+        """Lines may carry details; in text form they would be thrown away."""
         self._outlet = outlet
         self._on = outlet.on
         self._stamps = Stamps()
-        self._lines: deque[tuple[float, str, bytes, bytes, str, int, int, str, Details | None]] = (
+        self._lines: deque[tuple[float, str, bytes, bytes, str, int, int, str, _Details | None]] = (
             deque()
         )
         self._append = self._lines.append
@@ -83,7 +84,7 @@ class AccessLog:
         status: int,
         ms: int,
         request_id: str = "",
-        details: Details | None = None,
+        details: _Details | None = None,
     ) -> None:
         """One request was answered: who asked what, the status, and how long it took."""
         self._append((time(), peer, method, target, version, status, ms, request_id, details))

@@ -89,6 +89,7 @@ class ModelVersion:
         self.round = VersionRound(
             workshop.devices, spec.config.device_type or "", spec.config.device_ids
         )
+        self._title = (spec.name, spec.version)
         self._workshop = workshop
         self._preload = frozenset[str]()
         self._leaving: dict[asyncio.Task[None], Slot] = {}
@@ -115,6 +116,7 @@ class ModelVersion:
             raise self._refuse(self._closed or NoWorker(self._no_worker(job)), "no_worker")
         if self._trouble and (failing := self._failing()) is not None:
             raise self._refuse(failing, "workers_failing")
+        job.model = self._title
         self.metrics.arrived(job.version_given)
         try:
             self.dispatcher.submit(job)

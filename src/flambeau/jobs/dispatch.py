@@ -41,6 +41,7 @@ class ReadyWorker(Protocol):
     """A loaded worker as dispatch needs it. Implemented by ``supervision.process``."""
 
     channel: Channel
+    name: str
 
     def died_of_kill(self) -> Awaitable[bool]:
         """Whether the process was ended by SIGKILL, as the system does when memory is short."""
@@ -67,6 +68,9 @@ class Dispatcher:
         self.batcher = batcher
         self.response_timeout = response_timeout
         self.client_timeout = client_timeout
+        self.worker_name = ""
+        """See Flow; a waiting job is with no worker."""
+        self.handler_us = 0
         self._metrics = metrics
         self._prefetch = prefetch or Prefetch()
         self._loop = asyncio.get_running_loop()
@@ -148,7 +152,7 @@ class Dispatcher:
         Raises WorkerDied when the worker ends, WorkerTimedOut when it takes too long; in both
         cases its running batch has been answered and the rest is back in the queue.
         """
-        feed = Feed(worker.channel, self._prefetch, self.cancel)
+        feed = Feed(worker.channel, self._prefetch, self.cancel, worker.name)
         finished: asyncio.Future[None] = self._loop.create_future()
 
         def deliver(replies: Replies, blobs: list[bytes]) -> None:

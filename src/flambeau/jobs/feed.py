@@ -69,8 +69,16 @@ class Batch:
 class Feed:
     """One ready worker as dispatch sees it. Implements ``Flow`` for the jobs it carries."""
 
-    def __init__(self, channel: Channel, prefetch: Prefetch, gone: Callable[[Job], None]) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        prefetch: Prefetch,
+        gone: Callable[[Job], None],
+        worker_name: str = "",
+    ) -> None:
         self.channel = channel
+        self.worker_name = worker_name
+        self.handler_us = 0
         self.batches: deque[Batch] = deque()
         self.pulse = Pulse(channel)
         self.depth = 1
@@ -130,10 +138,12 @@ class Feed:
             return None
         batch = self.batches[0]
         jobs = batch.jobs
+        self.handler_us = replies.handler_us
         for reply, blob in zip(replies.replies, blobs, strict=True):
             job = jobs.get(reply.id) if reply.more else jobs.pop(reply.id, None)
             if job is not None:
                 job.answer(_answer(reply, blob))
+        self.handler_us = 0
         if not replies.done:
             batch.heard = now
             return None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("flambeau.jobs")
 
 _ids = itertools.count(1)
+NO_MODEL = ("", "")
 
 
 class Part(NamedTuple):
@@ -33,6 +34,11 @@ class Part(NamedTuple):
 
 class Flow(Protocol):
     """Where a job's pieces come from; a face whose client reads slowly holds it back."""
+
+    worker_name: str
+    """The worker that has the job; empty while it waits."""
+    handler_us: int
+    """Microseconds the handler took for the batch that is being answered; 0 for none."""
 
     def pause(self) -> None:
         """Take no more bytes from the worker for now."""
@@ -82,6 +88,7 @@ class Job:
         "flow",
         "headers",
         "id",
+        "model",
         "on_answer",
         "parts",
         "request_id",
@@ -102,6 +109,8 @@ class Job:
         self.headers = headers
         self.parts = parts
         self.on_answer = on_answer
+        self.model = NO_MODEL
+        """Name and version it was accepted for."""
         self.arrived = monotonic()
         self.taken = 0.0
         """When it left the queue in a batch; 0 while it waits."""

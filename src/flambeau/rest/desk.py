@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flambeau.http.exchange import Exchange
+    from flambeau.jobs.job import Job
     from flambeau.rest.route import Reply
 
+Details = tuple[str, str, str, float | None, float | None]
+"""Model, version, worker, and milliseconds in the queue and in the handler; None for unknown."""
 _log = logging.getLogger("flambeau.rest")
 ERROR = 400
 """The connection is closed from this status on: clients of the original count on it."""
@@ -34,6 +37,9 @@ SERVER_ERROR = 500
 
 class AccessLog(Protocol):
     """Where a line per answered request goes. Implemented by ``config.logs``."""
+
+    detailed: bool
+    """Lines carry details; else they need not be made."""
 
     def line(  # noqa: PLR0917 - called for every request; positional is quickest
         self,
@@ -44,6 +50,7 @@ class AccessLog(Protocol):
         status: int,
         ms: int,
         request_id: str = "",
+        details: Details | None = None,
     ) -> None:
         """One request was answered with ``status`` after ``ms`` milliseconds."""
 
@@ -64,6 +71,7 @@ class Desk:
         """``cors`` are the Access-Control headers of the settings, in order; None for none."""
         self.blocks = HeaderBlocks(cors or [])
         self._access_log = access_log
+        self._detailed = access_log.detailed
         self._count = count
 
     def send(self, exchange: Exchange, request_id: str, reply: Reply) -> None:
@@ -81,6 +89,7 @@ class Desk:
         request_id: str,
         error: BaseException,
         body_of: Callable[[FlambeauError], bytes] = error_body,
+        job: Job | None = None,
     ) -> None:
         """Answer with an error. What is not a FlambeauError is logged and hidden from the client."""
         if not isinstance(error, FlambeauError):
@@ -95,9 +104,11 @@ class Desk:
         block = self.blocks.of_error(request_id, error)
         status = error.status
         exchange.respond(status, phrase_of(status), block, body_of(error), close=True)
-        self.note(exchange, status, request_id)
+        self.note(exchange, status, request_id, job)
 
-    def note(self, exchange: Exchange, status: int, request_id: str) -> None:
+    def note(
+        self, exchange: Exchange, status: int, request_id: str, job: Job | None = None
+    ) -> None:
         """Log and count one answer; a stream is noted at its first piece."""
         ms = int((monotonic() - exchange.received) * 1000)
         self._access_log.line(
@@ -108,6 +119,7 @@ class Desk:
             status,
             ms,
             request_id,
+            _details(job) if self._detailed and job is not None else None,
         )
         self._count.requests(status)
 
@@ -116,3 +128,14 @@ class Desk:
         error = BadRequest(message) if status < SERVER_ERROR else InternalError(message)
         error.status = status
         return self.blocks.of_error(fresh_id(), error), error_body(error)
+
+
+def _details(job: Job) -> Details:
+    """Where a job has been, and how long."""
+    name, version = job.model
+    flow = job.flow
+    if flow is None:
+        return name, version, "", None, None
+    queue_ms = round((job.taken - job.arrived) * 1000, 3) if job.taken else None
+    handler_ms = flow.handler_us / 1000 if flow.handler_us else None
+    return name, version, flow.worker_name, queue_ms, handler_ms

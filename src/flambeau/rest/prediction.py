@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from flambeau.errors import FlambeauError
 from flambeau.rest.desk import ERROR
-from flambeau.rest.replies import handler_status
+from flambeau.rest.replies import error_body, handler_status
 
 if TYPE_CHECKING:
     from flambeau.http.exchange import Exchange
@@ -63,7 +63,7 @@ class Prediction:
         else:
             block = desk.blocks.standard(request_id)
         exchange.respond(status, phrase, block, answer.body, close=status >= ERROR)
-        desk.note(exchange, status, request_id)
+        desk.note(exchange, status, request_id, job)
 
     def _piece(self, job: Job, answer: Answer) -> None:
         exchange = self._exchange
@@ -83,7 +83,7 @@ class Prediction:
         block = self._desk.blocks.of_handler(job.request_id, headers)
         self._exchange.start(status, phrase, block, close=status >= ERROR)
         self._streaming = True
-        self._desk.note(self._exchange, status, job.request_id)
+        self._desk.note(self._exchange, status, job.request_id, job)
 
     async def _hold(self, flow: Flow) -> None:
         """Keep the worker held back until the client has read, or has gone."""
@@ -97,8 +97,6 @@ class Prediction:
         if self._streaming:
             # The head has long gone: a broken connection is the only way left to say it.
             self._exchange.abort()
-        elif self._translation is not None:
-            body_of = self._translation.error_body
-            self._desk.fail(self._exchange, job.request_id, error, body_of)
         else:
-            self._desk.fail(self._exchange, job.request_id, error)
+            body_of = error_body if self._translation is None else self._translation.error_body
+            self._desk.fail(self._exchange, job.request_id, error, body_of, job)

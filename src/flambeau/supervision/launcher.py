@@ -35,6 +35,8 @@ class Worker(Protocol):
 
     channel: Channel
     pid: int
+    name: str
+    """That of its command."""
 
     async def died_of_kill(self) -> bool:
         """Whether the process ended by SIGKILL; waits a moment for the system to tell."""

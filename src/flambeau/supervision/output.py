@@ -48,7 +48,7 @@ class Output:
     """
 
     def __init__(self, name: str, sink: Callable[[str, str, str], None]) -> None:
-        self._name = name
+        self.name = name
         self._sink = sink
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._readers: list[int] = []
@@ -76,7 +76,7 @@ class Output:
             reader = self._readers.pop(0)
             transport, _ = await loop.connect_read_pipe(
                 lambda stream=stream: _Lines(  # type: ignore[misc] # bound per loop round
-                    lambda line, stream=stream: self._sink(self._name, stream, line),  # type: ignore[misc] # as above
+                    lambda line, stream=stream: self._sink(self.name, stream, line),  # type: ignore[misc] # as above
                     self._over,
                 ),
                 os.fdopen(reader, "rb", buffering=0),

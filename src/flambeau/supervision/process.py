@@ -49,6 +49,7 @@ class LocalWorker:
         self.pid = pid
         self.channel = channel
         self.exited = exited
+        self.name = output.name
         self._output = output
 
     async def died_of_kill(self) -> bool:

@@ -115,43 +115,54 @@ class Slot:
         self._metrics.worker_moved(None, State.STARTING)
         try:
             while not self._retire.done():
-                try:
-                    await self._live()
-                except FlambeauError as error:
-                    await self._wait_after(error)
-                except Exception as error:
-                    logger.exception("%s: unexpected end", self.command.name)
-                    await self._wait_after(WorkerDied(str(error)))
+                error = await self._live()
+                if error is not None:
+                    await self._back_off(error)
         finally:
             self._end()
 
-    async def _live(self) -> None:
-        """One worker, from launch to its end."""
-        begun = monotonic()
+    async def _live(self) -> FlambeauError | None:
+        """One worker, from launch to its end; what failed, unless it was told to stop.
+
+        A failure is shown before the process is gone, so that nobody counts on it meanwhile.
+        """
         launching = asyncio.ensure_future(self._launcher.launch(self.command))
         grace = 0.0
         try:
-            if not await self._before_retired(launching):
-                return
-            self.worker = worker = launching.result()
-            self._move(State.LOADING)
-            loading = asyncio.ensure_future(self._load(worker))
-            loading.add_done_callback(_noticed)
-            try:
-                if not await self._before_retired(loading):
-                    return
-                loading.result()
-            finally:
-                loading.cancel()
-            self._move(State.READY)
-            self._metrics.worker_loaded(self.command.name, monotonic() - begun)
-            if not self.loaded.done():
-                self.loaded.set_result(None)
-            logger.info("%s ready, pid %d", self.command.name, worker.pid)
-            await self._serve(worker, self._retire)
-            grace = EXIT_GRACE
+            if await self._served(launching):
+                grace = EXIT_GRACE
+        except FlambeauError as error:
+            return self._fail(error)
+        except Exception as error:
+            logger.exception("%s: unexpected end", self.command.name)
+            return self._fail(WorkerDied(str(error)))
+        else:
+            return None
         finally:
             await self._dismiss(launching, grace)
+
+    async def _served(self, launching: asyncio.Future[Worker]) -> bool:
+        """Load the model and feed the worker until it is told to go; False if it never was ready."""
+        begun = monotonic()
+        if not await self._before_retired(launching):
+            return False
+        self.worker = worker = launching.result()
+        self._move(State.LOADING)
+        loading = asyncio.ensure_future(self._load(worker))
+        loading.add_done_callback(_noticed)
+        try:
+            if not await self._before_retired(loading):
+                return False
+            loading.result()
+        finally:
+            loading.cancel()
+        self._move(State.READY)
+        self._metrics.worker_loaded(self.command.name, monotonic() - begun)
+        if not self.loaded.done():
+            self.loaded.set_result(None)
+        logger.info("%s ready, pid %d", self.command.name, worker.pid)
+        await self._serve(worker, self._retire)
+        return True
 
     async def _dismiss(self, launching: asyncio.Future[Worker], grace: float) -> None:
         """See the worker to its end, even if cancelled meanwhile: then it is killed."""
@@ -166,9 +177,10 @@ class Slot:
                 if self.worker is not None:
                     self.worker.kill()
         self.worker = None
+        if (problem := ending.exception()) is not None:
+            logger.error("%s: its end could not be seen to", self.command.name, exc_info=problem)
         if cancelled is not None:
             raise cancelled
-        ending.result()
 
     async def _load(self, worker: Worker) -> None:
         """Have the worker make the model ready.
@@ -201,18 +213,17 @@ class Slot:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         return not self._retire.done()
 
-    async def _wait_after(self, error: FlambeauError) -> None:
-        """Show the failure, then sleep until the next try, a poke, or the end."""
+    def _fail(self, error: FlambeauError) -> FlambeauError | None:
+        """Show the failure and the time of the next try; None if there is to be none."""
         if self._retire.done():
             logger.info("%s ended while it was being stopped: %s", self.command.name, error.message)
-            return
+            return None
         delay = float(min(BACK_OFF[min(self.standing.tries, len(BACK_OFF) - 1)], self._retry_limit))
         before = self.standing.state
+        self._poke.clear()
         self.standing.fail(error.message, datetime.now(UTC) + timedelta(seconds=delay))
         self._metrics.worker_moved(before, State.FAILED)
         self._moved(self)
-        if not self.loaded.done():
-            self.loaded.set_exception(error)
         logger.warning(
             "%s failed (try %d): %s; next try in %g s",
             self.command.name,
@@ -220,7 +231,14 @@ class Slot:
             error.message,
             delay,
         )
-        self._poke.clear()
+        return error
+
+    async def _back_off(self, error: FlambeauError) -> None:
+        """Tell who waits for the first load, then sleep until the next try, a poke, or the end."""
+        if not self.loaded.done():
+            self.loaded.set_exception(error)
+        next_try = self.standing.next_try or datetime.now(UTC)
+        delay = max(0.0, (next_try - datetime.now(UTC)).total_seconds())
         poke = asyncio.ensure_future(self._poke.wait())
         waits: set[asyncio.Future[Any]] = {poke, self._retire}
         try:

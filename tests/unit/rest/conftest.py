@@ -231,6 +231,8 @@ class Listener:
         self.app = RestApp(site, Desk(self, self, cors))
         self.heads = {}
 
+    detailed = False
+
     def line(self, *values):
         self.lines.append(values)
 
