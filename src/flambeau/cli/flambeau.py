@@ -9,6 +9,7 @@ import click
 
 from flambeau import __version__
 from flambeau.cli.check import check
+from flambeau.cli.logs import logs
 from flambeau.cli.models import models
 from flambeau.cli.pack import archive
 from flambeau.cli.serve import serve, stop
@@ -29,13 +30,14 @@ def cli() -> None:
       flambeau check digits.mar --input digit.png
       flambeau serve digits.mar
       flambeau models scale digits --min 4
+      flambeau logs --request 4e0b8c4e-0d2e-4c57-9f1c-0e7c4a7b5a11
       flambeau stop
 
     Exit codes: 0 done, 1 failed, 2 wrong command line.
     """  # noqa: D301 - \b keeps the lines of the examples
 
 
-for _command in (serve, stop, check, archive, models, token):
+for _command in (serve, stop, check, archive, models, token, logs):
     cli.add_command(_command)
 
 

@@ -21,6 +21,7 @@ COMMANDS = [
     *(["models", name] for name in ("unregister", "default")),
     ["token"],
     *(["token", name] for name in ("show", "rotate", "new")),
+    ["logs"],
 ]
 
 
