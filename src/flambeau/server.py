@@ -62,7 +62,10 @@ def run(options: Options, *, notices: Sequence[str] = ()) -> int:
     try:
         with asyncio.Runner(loop_factory=parts.loop_factory()) as runner:
             runner.run(Server(options, notices).run())
-    except (StartFailed, ValueError, OSError) as error:
+    except OSError as error:
+        sys.stderr.write(f"{_reason(error)}\n")
+        return 1
+    except (StartFailed, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
@@ -287,6 +290,13 @@ class Server:
                 await task
 
         started.push_async_callback(end)
+
+
+def _reason(error: OSError) -> str:
+    """What the system said, and of which file, without its number."""
+    if error.strerror is None or error.filename is not None:
+        return str(error)
+    return error.strerror
 
 
 def _grpc_servers() -> type[GrpcServers]:

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from raw_http import Reply, wire
-from watching import becomes, pids
+from watching import becomes, measured, pids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,18 +69,20 @@ async def test_a_kill_under_load_fails_the_running_batch_at_once_and_nobody_else
         await becomes(lambda least=before: len(load.failed()) > least, "the batch is answered")
         delays.append(max(when for when, _ in load.failed()[before:]) - killed)
         await becomes(
-            lambda old=victim: [
-                worker["pid"] != old and worker["status"] == "READY"
-                for worker in server.workers("batched")
-            ]
-            == [True],
+            lambda old=victim: (
+                [
+                    worker["pid"] != old and worker["status"] == "READY"
+                    for worker in server.workers("batched")
+                ]
+                == [True]
+            ),
             "the worker is back",
         )
     steady = len(load.answers) + 2 * CLIENTS
     await becomes(lambda: len(load.answers) > steady, "the load goes on")
     load.running = False
     await asyncio.gather(*clients)
-    print("answered after a kill:", [f"{delay * 1000:.1f} ms" for delay in delays])
+    measured(f"answered after a kill: {[f'{delay * 1000:.1f} ms' for delay in delays]}")
     failed = load.failed()
     assert KILLS <= len(failed) <= KILLS * 4
     assert {(reply.status, reply.message) for _, reply in failed} == {(507, "Worker died.")}

@@ -73,9 +73,7 @@ async def test_four_reasons_have_four_sentences_one_status_and_retry_after(
         pack(server.store / f"{name}.mar", {f"{name}.py": source}, handler=name)
     for name, workers in {"gated": 1, "loading": 1, "failing": 1, "none": 0}.items():
         url = f"{name.replace('none', 'gated')}.mar"
-        answer = server.register(
-            url, model_name=name, initial_workers=workers, synchronous="false"
-        )
+        answer = server.register(url, model_name=name, initial_workers=workers, synchronous="false")
         assert answer.status_code == (202 if workers else 200)
 
     def hopeless() -> bool:

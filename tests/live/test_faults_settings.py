@@ -63,9 +63,7 @@ def without_cryptography(tmp_path: Path) -> dict[str, str]:
 def test_https_without_certificate_or_the_extra_names_both_remedies(
     tmp_path: Path, without_cryptography: dict[str, str]
 ) -> None:
-    said = failed_start(
-        tmp_path, without_cryptography, inference_address="https://127.0.0.1:0"
-    )
+    said = failed_start(tmp_path, without_cryptography, inference_address="https://127.0.0.1:0")
     assert "certificate_file" in said
     assert "private_key_file" in said
     assert "flambeau[tls]" in said
@@ -87,7 +85,14 @@ def test_https_without_certificate_or_the_extra_names_both_remedies(
         ({"keystore": "config.properties"}, ["keystore", "PKCS12"]),
         ({"keystore": "config.properties", "keystore_type": "JKS"}, ["keytool"]),
     ],
-    ids=["half a pair", "no files", "no certificate", "no keystore", "no PKCS12", "a Java keystore"],
+    ids=[
+        "half a pair",
+        "no files",
+        "no certificate",
+        "no keystore",
+        "no PKCS12",
+        "a Java keystore",
+    ],
 )
 def test_certificate_settings_that_do_not_work_are_named(
     tmp_path: Path, settings: dict[str, str], words: list[str]

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from watching import family, unpacked, until
+from watching import family, measured, unpacked, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import httpx
+
     from tests.running import LiveServer
 
 CYCLES = 1000
@@ -56,7 +57,9 @@ def test_a_thousand_cycles_leave_no_process_descriptor_folder_or_memory(
     until(lambda: counts(process) <= before, f"{before} children, descriptors, threads are left", 5)
     gc.collect()
     grown = process.memory_info().rss - resident
-    print(f"{seconds / (CYCLES - WARM_UP) * 1000:.1f} ms a cycle, grown by {grown / 1024:.0f} KiB")
+    measured(
+        f"{seconds / (CYCLES - WARM_UP) * 1000:.1f} ms a cycle, grown by {grown / 1024:.0f} KiB"
+    )
     assert grown < GROWTH
     assert unpacked(server) == []
     assert len(list(server.temp.glob("flambeau-*"))) == 1

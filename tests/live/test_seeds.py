@@ -1,19 +1,15 @@
 """The examples of three published texts on managing TorchServe, typed as they stand there.
 
 Only addresses differ: the ports of the server under test, and a local host in place of the one the
-archives were downloaded from. The scripts that use ``ts.launcher`` need port 8081 itself; they run
-in a network of their own.
+archives were downloaded from. The scripts that use ``ts.launcher`` are in test_seeds_launcher.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import socket
 import subprocess
-import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -237,9 +233,7 @@ def test_the_curl_examples_of_the_management_page(
 def test_a_registration_without_workers_is_told_to_scale(
     serve: Callable[..., LiveServer], published: str
 ) -> None:
-    server = serve(
-        settings={"allowed_urls": f"{published}/.*", "default_workers_per_model": "0"}
-    )
+    server = serve(settings={"allowed_urls": f"{published}/.*", "default_workers_per_model": "0"})
     Typist(server, published).says(
         'curl -X POST "http://localhost:8081/models?url=https://torchserve.pytorch.org/mar_files/squeezenet1_1.mar"',
         'Model "squeezenet1_1" Version: 1.0 registered with 0 initial workers. '
@@ -288,18 +282,22 @@ def test_scaling_and_versions_of_the_management_page(serve: Callable[..., LiveSe
         'curl -v -X PUT "http://localhost:8081/models/noop/2.0?min_worker=3&synchronous=true"',
         SCALED.format(id="3997ccd4-ae44-4570-b249-e361b08d3d47", named=", version: 2.0"),
     )
-    for target, versions in (("noop", ["1.0"]), ("noop/2.0", ["2.0"]), ("noop/all", ["1.0", "2.0"])):
+    for target, versions in (
+        ("noop", ["1.0"]),
+        ("noop/2.0", ["2.0"]),
+        ("noop/all", ["1.0", "2.0"]),
+    ):
         described = typist.asks(f"curl http://localhost:8081/models/{target}")
         assert sorted(each["modelVersion"] for each in described) == versions
         for each in described:
             assert described_fields(each) >= EXAMPLE_FIELDS
-            assert each["modelUrl"] == {"1.0": "noop.mar", "2.0": "noop_2.mar"}[each["modelVersion"]]
+            assert (
+                each["modelUrl"] == {"1.0": "noop.mar", "2.0": "noop_2.mar"}[each["modelVersion"]]
+            )
     assert typist.asks("curl -v -X PUT http://localhost:8081/models/noop/2.0/set-default") == {
         "status": 'Default version successfully updated for model "noop" to "2.0"'
     }
-    typist.says(
-        "curl -X DELETE http://localhost:8081/models/noop/1.0", 'Model "noop" unregistered'
-    )
+    typist.says("curl -X DELETE http://localhost:8081/models/noop/1.0", 'Model "noop" unregistered')
 
 
 def test_listing_and_descriptions_of_the_management_page(
@@ -346,113 +344,3 @@ def test_the_token_calls_of_the_management_page(serve: Callable[..., LiveServer]
         after = keys()
         assert after[kind]["key"] != before[kind]["key"]
         assert after[kind]["expiration time"] >= before[kind]["expiration time"]
-
-
-SCRIPT = """
-import sys
-from ts.launcher import register_model, register_model_with_params, start, stop
-
-start(
-    model_store="store", no_config_snapshots=True, disable_token=True, enable_model_api=True
-)
-try:
-    response = register_model("squeezenet", "squeezenet1_1.mar")
-    print(response.status_code)  # 200
-    print(response.json())       # {"status": "Model ..."}
-
-    params = {
-        "model_name": "bert",
-        "url": "bert.mar",
-        "initial_workers": "4",
-        "batch_size": "16",
-        "max_batch_delay": "200",
-        "synchronous": "true",
-        "response_timeout": "300",
-    }
-    response = register_model_with_params(params)
-    print(response.status_code)  # 200
-
-    import requests
-
-    BASE = "http://localhost:8081"
-
-    requests.post(f"{BASE}/models", params={
-        "url": "resnet18.mar",
-        "initial_workers": "2",
-        "synchronous": "true",
-    })
-    status = requests.get(f"{BASE}/models/resnet18").json()
-    print(f"Workers: {len(status[0]['workers'])}")
-    requests.put(f"{BASE}/models/resnet18", params={
-        "min_worker": "8",
-        "synchronous": "true",
-    })
-    print(len(requests.get(f"{BASE}/models/resnet18").json()[0]["workers"]))
-    requests.put(f"{BASE}/models/resnet18", params={
-        "min_worker": "2",
-        "synchronous": "true",
-    })
-    print(len(requests.get(f"{BASE}/models/resnet18").json()[0]["workers"]))
-    requests.delete(f"{BASE}/models/resnet18")
-    print(requests.get(f"{BASE}/models/resnet18").status_code)
-    [bert] = requests.get(f"{BASE}/models/bert").json()
-    print(len(bert["workers"]), bert["batchSize"], bert["maxBatchDelay"], bert["responseTimeout"])
-finally:
-    stop()
-"""
-LOOPBACK = """
-import fcntl, os, socket, struct, sys
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as anything:
-    fcntl.ioctl(anything, 0x8914, struct.pack("16sh", b"lo", 1))  # SIOCSIFFLAGS: up
-os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
-"""
-"""Turns the loopback interface of a new network on, then becomes the script that is named."""
-
-
-def own_network() -> list[str] | None:
-    """The words in front of a command that give it ports nobody else uses; None for no way."""
-    words = ["unshare", "--map-root-user", "--net"]
-    if shutil.which("unshare") and not subprocess.run(
-        [*words, "true"], capture_output=True, check=False
-    ).returncode:
-        return [*words, sys.executable, "-c", LOOPBACK]
-    try:
-        for port in (8080, 8081, 8082, 7070, 7071):
-            socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return None
-    return [sys.executable]
-
-
-def test_the_launcher_scripts_of_the_management_page(tmp_path: Path) -> None:
-    words = own_network()
-    if words is None:
-        pytest.skip("port 8081 is taken and a network of its own is not allowed here")
-    for name in ("squeezenet1_1", "bert", "resnet18"):
-        write_archive(tmp_path / "store" / f"{name}.mar", {"h.py": ECHO}, handler="h")
-    script = tmp_path / "example.py"
-    script.write_text(SCRIPT)
-    done = subprocess.run(
-        [*words, str(script)],
-        cwd=tmp_path,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LIMIT,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    printed = [line for line in done.stdout.splitlines() if not re.match(r"\d{4}-\d\d-\d\dT", line)]
-    answers = printed[printed.index("200") :]
-    assert answers[:8] == [
-        "200",
-        "{'status': 'Model \"squeezenet\" Version: 1.0 registered with 1 initial workers'}",
-        "200",
-        "Workers: 2",
-        "8",
-        "2",
-        "404",
-        "4 16 200 300",
-    ]
-    assert "TorchServe has stopped." in done.stdout
-    assert list(tmp_path.glob("flambeau-*")) == []

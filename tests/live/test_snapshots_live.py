@@ -57,7 +57,7 @@ class Keeper(LiveServer):
 
     def files(self) -> list[str]:
         """Names in the folder of snapshots, oldest first."""
-        return sorted(os.listdir(self.kept)) if self.kept.is_dir() else []
+        return sorted(path.name for path in self.kept.iterdir()) if self.kept.is_dir() else []
 
     def occasions(self) -> list[str]:
         return [name.partition("-")[2] for name in self.files()]
@@ -156,9 +156,7 @@ def test_a_restart_brings_everything_back(keeper: Keeper, end: str) -> None:
     until(
         lambda: [each["status"] for each in keeper.workers("two")] == ["READY"], "two 2.0 is ready"
     )
-    until(
-        lambda: [each["status"] for each in keeper.workers("one")] == ["READY"], "one is ready"
-    )
+    until(lambda: [each["status"] for each in keeper.workers("one")] == ["READY"], "one is ready")
     assert keeper.predict("two").text == "two 2.0"
     assert keeper.predict("one").text == "one 1.0"
     [one] = keeper.manage("GET", "/one")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 from raw_http import predict, wire
-from watching import becomes, pids
+from watching import becomes, measured, pids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,7 +182,7 @@ async def test_a_client_that_goes_away_stops_the_work(
         await becomes((server.temp / "alive").exists, "the handler works")
         assert not (server.temp / "cancelled").exists()
     waited = await becomes((server.temp / "cancelled").exists, "the handler stops", 5)
-    print(f"told after {waited * 1000:.0f} ms")
+    measured(f"told after {waited * 1000:.0f} ms")
     assert pids(server, "stream") == [worker]
 
 

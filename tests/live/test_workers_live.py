@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 from raw_http import ask
-from watching import family, model_log, pids, until
+from watching import family, measured, model_log, pids, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +76,7 @@ def test_later_workers_skip_the_heavy_imports_and_share_their_pages(
     first = seconds_of_scaling(server, 1)
     second = seconds_of_scaling(server, 2)
     two_more = seconds_of_scaling(server, 4)
-    print(f"first worker {first:.2f} s, second {second:.3f} s, two more {two_more:.3f} s")
+    measured(f"first worker {first:.2f} s, second {second:.3f} s, two more {two_more:.3f} s")
     assert first >= IMPORT_SECONDS
     assert max(second, two_more) < first / 2
     assert server.process.pid not in parents(server)
@@ -135,7 +135,7 @@ def test_the_second_worker_of_a_torch_model_takes_under_half_the_time(
     assert server.register("user.mar", initial_workers=0).status_code == 200
     first = seconds_of_scaling(server, 1)
     second = seconds_of_scaling(server, 2)
-    print(f"torch: first worker {first:.2f} s, second {second:.3f} s")
+    measured(f"torch: first worker {first:.2f} s, second {second:.3f} s")
     assert second < first / 2
     assert server.predict("user", b"x").text == "2"
     private = [psutil.Process(pid).memory_full_info().uss for pid in pids(server, "user")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -66,3 +67,8 @@ def model_log(server: LiveServer) -> list[str]:
     """Lines that workers have printed."""
     path = server.folder / "logs" / "model_log.log"
     return path.read_text().splitlines() if path.exists() else []
+
+
+def measured(text: str) -> None:
+    """Show a number to whoever runs the tests with ``-s``."""
+    sys.stdout.write(f"{text}\n")

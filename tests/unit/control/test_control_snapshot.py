@@ -86,9 +86,7 @@ async def test_live_changes_of_batching_are_in_the_picture(live, registry):
 
 async def test_a_parallel_level_is_pictured_where_there_is_one(live, registry):
     one = await live(workers=0)
-    one.version.spec = dataclasses.replace(
-        one.version.spec, config=ModelConfig(parallel_level=4)
-    )
+    one.version.spec = dataclasses.replace(one.version.spec, config=ModelConfig(parallel_level=4))
     registry.add(one.version)
     assert pictured(registry)["m"]["1.0"]["parallelLevel"] == 4
 
@@ -123,7 +121,7 @@ class Kept:
         self.folder = folder
 
     def newest(self) -> dict[str, dict[str, dict[str, object]]]:
-        path = sorted(self.folder.iterdir())[-1]
+        path = max(self.folder.iterdir())
         return json.loads(javaproperties.loads(path.read_text())["model_snapshot"])["models"]
 
     def occasions(self) -> list[str]:
