@@ -72,6 +72,15 @@ def message(response: Response, *, raw: bool, spell: Spelling) -> messages.Model
     ``spell`` gives the values of a BYTES output. Raises AnswerError.
     """
     raw = raw or any(output.datatype not in FIELDS for output in response.outputs)
+    try:
+        return _message(response, spell, raw=raw)
+    except AnswerError:
+        raise
+    except (TypeError, ValueError) as error:  # a text or a number that protobuf cannot hold
+        raise AnswerError(str(error)) from error
+
+
+def _message(response: Response, spell: Spelling, *, raw: bool) -> messages.ModelInferResponse:
     found = messages.ModelInferResponse(
         model_name=response.model_name, model_version=response.model_version, id=response.id
     )

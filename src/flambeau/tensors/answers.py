@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from flambeau.tensors.datatypes import TensorError, datatype, elements, packed
+from flambeau.tensors.datatypes import TensorError, datatype, elements, packed, shown
 from flambeau.tensors.json_text import flat, read, written
 
 if TYPE_CHECKING:
@@ -102,7 +102,12 @@ class Answered:
 
     def response(self, body: bytes, asked: Asked) -> Response:
         """The response in ``body``, with the outputs asked for. Raises AnswerError, NoSuchOutput."""
-        found = _document(body)
+        try:
+            return self._response(_document(body), asked)
+        except RecursionError as error:
+            raise AnswerError("it is nested too deeply") from error
+
+    def _response(self, found: Any, asked: Asked) -> Response:
         outputs = found.get("outputs") if isinstance(found, dict) else None
         if isinstance(found, dict) and isinstance(outputs, list):
             return Response(
@@ -133,7 +138,7 @@ def _output(found: Any) -> Output:
     """An output as a handler gives it; a missing datatype or shape is told from the values."""
     name = found.get("name") if isinstance(found, dict) else None
     if not isinstance(name, str) or "data" not in found:
-        raise AnswerError(f"an output has no name or no data: {str(found)[:100]}")
+        raise AnswerError(f"an output has no name or no data: {shown(found)}")
     values = flat(found["data"])
     kind = found.get("datatype")
     shape = found.get("shape")
@@ -141,7 +146,7 @@ def _output(found: Any) -> Output:
         kind = _kind_of(values) if kind is None else datatype(kind).name
         shape = [len(values)] if shape is None else shape
         if elements(shape) != len(values):
-            raise TensorError(f"{len(values)} values cannot have the shape {shape}")  # noqa: TRY301 - completed below, with the name
+            raise TensorError(f"{len(values)} values cannot have the shape {shown(shape)}")  # noqa: TRY301 - completed below, with the name
     except TensorError as error:
         raise AnswerError(f"output {name!r}: {error}") from error
     return Output(name, kind, shape, values, _parameters(found))

@@ -8,12 +8,13 @@ from its messages. Handlers always see one form: a dict with ``inputs``, each wi
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from flambeau.tensors.datatypes import TensorError, unpacked
+from flambeau.tensors.datatypes import TensorError, shown, unpacked
 from flambeau.tensors.json_text import read, written
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class _Rest(msgspec.Struct):
     parameters: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
+_LENGTH = re.compile(r"[0-9]{1,18}\Z").match
 _read_rest = msgspec.json.Decoder(_Rest).decode
 
 
@@ -59,7 +61,7 @@ def asked_in(body: bytes) -> Asked | None:
         return None
     try:
         asked = _read_rest(body)
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return None  # whatever it is, it is the handler's
     return _asked(asked)
 
@@ -68,7 +70,7 @@ def id_in(body: bytes) -> str:
     """The id of a JSON request; blank when it has none, or is no v2 request."""
     try:
         return _asked(_read_rest(body)).id
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return ""
 
 
@@ -83,15 +85,16 @@ def split(body: bytes, length: str, model_name: str) -> tuple[bytes, Asked]:
 
     ``length`` is what the client says of the JSON in front. Raises TensorError.
     """
-    if not (length.isascii() and length.isdigit()) or int(length) > len(body):
+    if not _LENGTH(length) or int(length) > len(body):
         raise TensorError(
-            f"Inference-Header-Content-Length is {length!r}, but the body has {len(body)} bytes"
+            f"Inference-Header-Content-Length is {shown(length)}, "
+            f"but the body has {len(body)} bytes"
         )
     head = body[: int(length)]
     try:
         asked = _read_rest(head)
         document = read(head)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TensorError(f"the JSON in front of the tensors cannot be read: {error}") from error
     document.setdefault("model_name", model_name)
     _fill(document["inputs"], memoryview(body)[int(length) :])
@@ -111,7 +114,7 @@ def _fill(inputs: list[Any], rest: memoryview) -> None:
         name = tensor.get("name")
         if type(size) is not int or size < 0 or at + size > len(rest):
             raise TensorError(
-                f"input {name!r} has binary_data_size {size!r}, "
+                f"input {shown(name)} has binary_data_size {shown(size)}, "
                 f"but {len(rest) - at} bytes are left in the body"
             )
         raw = bytes(rest[at : at + size])
@@ -126,7 +129,7 @@ def for_handler(name: Any, datatype: Any, shape: Any, raw: bytes) -> list[Any]:
     try:
         values = unpacked(datatype, shape, raw)
     except TensorError as error:
-        raise TensorError(f"input {name!r}: {error}") from error
+        raise TensorError(f"input {shown(name)}: {error}") from error
     return base64_of(values) if datatype == "BYTES" else values
 
 
@@ -138,7 +141,7 @@ def base64_of(values: Iterable[bytes]) -> list[str]:
 def _strip(thing: Any, key: str) -> Any:
     """The parameter ``key``, which is then gone, and ``parameters`` with it if nothing is left."""
     if not isinstance(thing, dict):
-        raise TensorError(f"{thing!r} is no JSON object")
+        raise TensorError(f"{shown(thing)} is no JSON object")
     parameters = thing.get("parameters")
     if not isinstance(parameters, dict):
         return None

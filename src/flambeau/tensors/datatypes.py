@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _SWAP = sys.byteorder != "little"
 _LENGTH = struct.Struct("<I")
+_QUOTED = 100
 _HALF_LIMIT = 65520.0
 """From here on a number rounds to infinity in FP16."""
 
@@ -44,7 +45,7 @@ def datatype(name: Any) -> Datatype:
     """The datatype called ``name``. Raises TensorError."""
     found = DATATYPES.get(name) if isinstance(name, str) else None
     if found is None:
-        raise TensorError(f"datatype {name!r} is none of {', '.join(DATATYPES)}")
+        raise TensorError(f"datatype {shown(name)} is none of {', '.join(DATATYPES)}")
     return found
 
 
@@ -54,12 +55,12 @@ def unpacked(name: Any, shape: Sequence[int], raw: bytes) -> list[Any]:
     count = elements(shape)
     if kind.size and len(raw) != count * kind.size:
         raise TensorError(
-            f"{len(raw)} bytes cannot have the shape {list(shape)} of {kind.name}: "
-            f"that takes {count * kind.size}"
+            f"{len(raw)} bytes cannot have the shape {shown(shape)} of {kind.name}, "
+            f"{kind.size} bytes a value"
         )
     values = kind.unpack(raw)
     if len(values) != count:
-        raise TensorError(f"{len(values)} values cannot have the shape {list(shape)}")
+        raise TensorError(f"{len(values)} values cannot have the shape {shown(shape)}")
     return values
 
 
@@ -75,8 +76,17 @@ def packed(name: Any, values: Sequence[Any]) -> bytes:
 def elements(shape: Any) -> int:
     """How many values a tensor of ``shape`` has. Raises TensorError for what is no shape."""
     if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
-        raise TensorError(f"shape {shape!r} is no list of whole numbers from 0 up")
+        raise TensorError(f"shape {shown(shape)} is no list of whole numbers from 0 up")
     return math.prod(shape)
+
+
+def shown(value: Any) -> str:
+    """``value`` as a message quotes it: at most about a hundred characters."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, endless nesting
+        return type(value).__name__
+    return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}..."
 
 
 def _numbers(name: str, code: str) -> Datatype:

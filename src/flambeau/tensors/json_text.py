@@ -18,9 +18,12 @@ _decode = msgspec.json.Decoder().decode
 
 def written(document: Any) -> bytes:
     """``document`` as JSON."""
-    text = _encode(document)
+    try:
+        text = _encode(document)
+    except (ValueError, OverflowError):  # lone surrogates, numbers of more than 64 bits
+        return json.dumps(document).encode()
     if b"null" in text:  # where a NaN or an infinity may have stood
-        return json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
+        return json.dumps(document).encode()
     return text
 
 

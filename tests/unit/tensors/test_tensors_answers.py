@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flambeau.tensors.answers import Answered, AnswerError, NoSuchOutput, Output
 from flambeau.tensors.asked import Asked
+from flambeau.tensors.datatypes import DATATYPES
 from flambeau.tensors.packing import body_of
 
 WHO = Answered("model", "1.0", "request")
@@ -204,3 +208,33 @@ def test_numbers_that_json_has_no_word_for_pass():
     assert math.isnan(values[0])
     assert values[1:] == [-math.inf, 1.0]
     assert body_of(found, Asked(binary=True))[0].endswith(b"\x00\x00\x00\x00\x00\x00\xf0\x3f")
+
+
+TENSOR = {
+    "name": st.text(max_size=3) | st.integers(),
+    "shape": st.lists(st.integers(-1, 4), max_size=3) | st.none(),
+    "datatype": st.sampled_from([*DATATYPES, "FP8"]) | st.none(),
+    "data": st.recursive(
+        st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.none(),
+        lambda inner: st.lists(inner, max_size=4),
+        max_leaves=8,
+    ),
+    "parameters": st.just({"content_type": "base64"}) | st.integers(),
+}
+
+
+@given(
+    outputs=st.lists(st.fixed_dictionaries({}, optional=TENSOR), max_size=3),
+    binary=st.booleans(),
+    wanted=st.none() | st.dictionaries(st.text(max_size=3), st.none(), min_size=1, max_size=2),
+)
+def test_any_answer_is_sent_or_refused(outputs, binary, wanted):
+    asked = Asked("", wanted, binary)
+    with contextlib.suppress(AnswerError, NoSuchOutput):
+        body, length = body_of(response({"outputs": outputs}, asked), asked)
+        json.loads(body[:length])
+
+
+@given(st.binary(max_size=40) | st.just(b"[" * 5000) | st.just(b"[1," * 900 + b"1" + b"]" * 900))
+def test_any_bytes_become_a_response(body):
+    assert body_of(response(body), ALL)[1] is None

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flambeau.tensors.asked import Asked, asked_in, id_in, split
 from flambeau.tensors.datatypes import TensorError, packed
@@ -136,7 +139,7 @@ def test_a_body_that_is_not_what_it_says_is_refused(document, raws, problem):
         split(*body_of(document, *raws), "m")
 
 
-@pytest.mark.parametrize("length", ["", "-1", "x", "99999", "1e1", "²"])
+@pytest.mark.parametrize("length", ["", "-1", "x", "99999", "1e1", "²", "9" * 5000])
 def test_a_wrong_length_is_refused(length):
     with pytest.raises(TensorError, match="the body has 15 bytes"):
         split(b'{"inputs": [] }', length, "m")
@@ -169,4 +172,63 @@ def test_nesting_without_end_is_a_value_error():
 
 
 def test_a_null_stays_a_null():
-    assert written({"a": None, "b": "ü"}) == '{"a": null, "b": "ü"}'.encode()
+    assert written({"a": None, "b": "ü"}) == b'{"a": null, "b": "\\u00fc"}'
+
+
+def test_what_only_python_writes_survives():
+    document = {"a": "\ud800", "b": 2**70}
+    assert read(written(document)) == document
+
+
+HOSTILE = [
+    b'{"outputs": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+    b'{"inputs": ' + b"[" * 5000 + b"]" * 5000 + b', "outputs": []}',
+    b'{"inputs": [], "outputs": [{"name": "\\ud800"}]}',
+    b'{"inputs": [{"name": "x", "shape": [' + b"9" * 4000 + b'], "datatype": "INT8"}]}',
+    b'{"inputs": [{"shape": ' + str([10**18] * 300).encode() + b', "datatype": "INT8", '
+    b'"parameters": {"binary_data_size": 0}}]}',
+    b'{"inputs": [], "big": ' + b"9" * 5000 + b"}",
+    b'{"inputs": [null], "outputs": [null]}',
+]
+
+
+@pytest.mark.parametrize("body", HOSTILE)
+def test_hostile_documents_are_refused_or_passed_on(body):
+    asked_in(body)
+    id_in(body)
+    with contextlib.suppress(TensorError):
+        split(body, str(len(body)), "m")
+
+
+@pytest.mark.parametrize("shape", [[10**18] * 300, [int("9" * 4000)], "x" * 5000])
+def test_messages_stay_short_whatever_they_quote(shape):
+    numbers = NUMBERS | {"shape": shape}
+    with pytest.raises(TensorError, match="input 'n': ") as caught:
+        split(*body_of({"inputs": [numbers]}, RAW), "m")
+    assert len(str(caught.value)) < 300
+
+
+SIZES = ("binary_data_size", "binary_data", "binary_data_output")
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["name", "shape", "datatype", "data", "parameters", "inputs", "outputs", *SIZES]
+            ),
+            inner,
+            max_size=6,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(document=VALUES, rest=st.binary(max_size=16))
+def test_any_document_is_read_or_refused(document, rest):
+    head = json.dumps(document).encode()
+    asked_in(head)
+    with contextlib.suppress(TensorError):
+        text, _ = split(head + rest, str(len(head)), "m")
+        json.loads(text)

@@ -118,7 +118,7 @@ def test_bytes_come_back_as_they_were(values):
 @pytest.mark.parametrize(
     ("name", "shape", "raw", "problem"),
     [
-        ("FP32", [2], b"1234", "that takes 8"),
+        ("FP32", [2], b"1234", "4 bytes cannot have the shape .2. of FP32, 4 bytes a value"),
         ("FP32", [1], b"12345", "5 bytes"),
         ("BYTES", [1], b"\x05\x00\x00\x00ab", "before a value of 5 bytes"),
         ("BYTES", [1], b"\x05\x00", "within the length"),
