@@ -216,6 +216,11 @@ async def test_a_request_that_cannot_be_read_is_refused(served, failing, asked, 
     [
         ({"outputs": [{"name": "y"}]}, Code.UNAVAILABLE, "no name or no data"),
         ({"outputs": [output("INT8", "a")]}, Code.UNAVAILABLE, "'y': a value does not fit INT8"),
+        (
+            {"outputs": [output("INT8", 1, parameters={"k": "\ud800"})]},
+            Code.UNAVAILABLE,
+            "is no v2 response",
+        ),
         ({"outputs": []}, Code.INVALID_ARGUMENT, "no output 'y'; its outputs are: none"),
     ],
 )
