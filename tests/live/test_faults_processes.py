@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tests.running import LiveServer
 
 ECHO = "def handle(data, context):\n    return data and ['ok'] * len(data)\n"
+MOST_HELD = 192 * 1024 * 1024
+"""Bytes: what may wait for file and console, and what one round of the loop reads."""
 NOTING = """
 import os
 SEEN = os.open(os.path.join(os.environ["TMPDIR"], "seen"), os.O_CREAT | os.O_APPEND | os.O_WRONLY)
@@ -52,7 +54,7 @@ def handle(data, context):
         for number in range(20_000):
             print("word " * 20)
     if word == "endless":
-        sys.stdout.write("x" * 50_000_000)
+        sys.stdout.write("x" * 200_000_000)
         sys.stdout.flush()
     if word in ("wait", "child"):
         open(os.path.join(os.environ["TMPDIR"], "waiting"), "w").close()
@@ -64,7 +66,7 @@ def handle(data, context):
 @pytest.fixture
 def obeying(serve: Callable[..., LiveServer]) -> LiveServer:
     server = serve({"obeying.mar": {"obeying.py": OBEYING}})
-    assert server.register("obeying.mar", response_timeout=2).status_code == 200
+    assert server.register("obeying.mar", response_timeout=3).status_code == 200
     return server
 
 
@@ -129,7 +131,7 @@ async def test_a_worker_that_is_stopped_is_recycled_when_its_time_is_up(
     began = time.monotonic()
     reply = await predict(obeying.inference, "obeying", b"stop")
     assert (reply.status, reply.message) == (500, "Worker died.")
-    assert 2 <= time.monotonic() - began < 4
+    assert 3 <= time.monotonic() - began < 5
     assert (await predict(obeying.inference, "obeying", b"x")).body == b"ok"
     assert not psutil.pid_exists(before)
 
@@ -167,9 +169,11 @@ async def test_a_template_that_is_killed_is_replaced_with_its_workers(
 async def test_a_handler_that_prints_without_end_does_not_fill_the_server(
     obeying: LiveServer, word: str
 ) -> None:
+    answer = obeying.register("obeying.mar", model_name="patient", response_timeout=100)
+    assert answer.status_code == 200
     process = psutil.Process(obeying.process.pid)
     before = process.memory_info().rss
-    asking = asyncio.create_task(predict(obeying.inference, "obeying", word.encode()))
+    asking = asyncio.create_task(predict(obeying.inference, "patient", word.encode()))
     longest = 0.0
     while not asking.done():
         began = time.monotonic()
@@ -177,7 +181,7 @@ async def test_a_handler_that_prints_without_end_does_not_fill_the_server(
         longest = max(longest, time.monotonic() - began)
     assert (await asking).body == b"ok"
     assert longest < 1
-    assert process.memory_info().rss - before < 64 * 1024 * 1024
+    assert process.memory_info().rss - before < MOST_HELD
 
 
 async def test_signals_to_the_whole_group_leave_stopping_to_the_server(
