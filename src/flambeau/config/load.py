@@ -82,7 +82,7 @@ def load(flags: Flags, environment: Mapping[str, str], cwd: Path) -> Loaded:
         if not _SNAPSHOT_NAME.fullmatch(path.name):
             raise
         remedy = "--ncs starts without it, --ts-config names another file"
-        raise ConfigurationError(f"{error}\n{path} is a snapshot: {remedy}") from None
+        raise ConfigurationError(f"{error.text}\n{path} is a snapshot: {remedy}") from None
 
 
 def chosen_file(flags: Flags, environment: Mapping[str, str], cwd: Path) -> Path | None:

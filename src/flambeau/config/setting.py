@@ -16,6 +16,7 @@ class ConfigurationError(Exception):
 
     def __init__(self, text: str) -> None:
         super().__init__(f"Invalid configuration: {text}")
+        self.text = text
 
 
 class Effect(StrEnum):

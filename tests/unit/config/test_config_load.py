@@ -343,11 +343,14 @@ def snapshot(folder, name, text=""):
     return folder / name
 
 
+EMPTY = 'model_snapshot={"models": {}}\n'
+
+
 def test_the_newest_snapshot_beats_the_file_of_the_folder_unless_switched_off(tmp_path):
     (tmp_path / "config.properties").write_text("job_queue_size=7")
     folder = tmp_path / "logs" / "config"
-    snapshot(folder, "20260101000000001-startup.cfg", "job_queue_size=1")
-    newest = snapshot(folder, "20260102000000000-shutdown.cfg", "job_queue_size=2")
+    snapshot(folder, "20260101000000001-startup.cfg", f"job_queue_size=1\n{EMPTY}")
+    newest = snapshot(folder, "20260102000000000-shutdown.cfg", f"job_queue_size=2\n{EMPTY}")
     loaded = load(Flags(), {}, tmp_path)
     assert loaded.options.job_queue_size == 2
     assert loaded.options.config_file == newest
@@ -357,7 +360,7 @@ def test_the_newest_snapshot_beats_the_file_of_the_folder_unless_switched_off(tm
 
 def test_snapshots_are_looked_for_where_the_logs_are(tmp_path):
     folder = tmp_path / "elsewhere"
-    snapshot(folder / "config", "20260101000000001-snapshot.cfg", "job_queue_size=1")
+    snapshot(folder / "config", "20260101000000001-snapshot.cfg", f"job_queue_size=1\n{EMPTY}")
     assert load(Flags(), {"LOG_LOCATION": str(folder)}, tmp_path).options.job_queue_size == 1
 
 
