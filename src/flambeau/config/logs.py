@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     _Details = tuple[str, str, str, float | None, float | None]
     _Answered = tuple[float, str, bytes, bytes, str, int, int, str, _Details | None]
 
+_REMEMBERED = 2048
+"""Most beginnings of access lines kept."""
 _NOTHING = Details()
 _log = logging.getLogger("flambeau.logs")
 
@@ -74,6 +76,7 @@ class AccessLog:
             deque()
         )
         self._append = self._lines.append
+        self._asked: dict[tuple[str, bytes, bytes, str], str] = {}
 
     def line(  # noqa: PLR0917 - called for every request; positional is quickest
         self,
@@ -103,13 +106,24 @@ class AccessLog:
         stamp = self._stamps.of
         texts: list[str] = []
         copies: list[str] = []
+        known, copied = self._asked, self._outlet.copied
         for now, peer, method, target, version, status, ms, _, _ in lines:
-            asked = _target(target)
-            message = f'{peer} "{method.decode("latin-1")} {asked} HTTP/{version}" {status} {ms}\n'
+            asked = known.get((peer, method, target, version))
+            if asked is None:
+                asked = self._remember(peer, method, target, version)
+            message = f"{asked}{status} {ms}\n"
             texts.append(f"{stamp(now)} - {message}")
-            if self._outlet.copied:
+            if copied:
                 copies.append(f"{stamp(now)} [INFO ] main ACCESS_LOG - {message}")
         self._outlet.write("".join(texts), "".join(copies))
+
+    def _remember(self, peer: str, method: bytes, target: bytes, version: str) -> str:
+        """The part of a line that the requests of one client often share."""
+        asked = f'{peer} "{method.decode("latin-1")} {_target(target)} HTTP/{version}" '
+        if len(self._asked) >= _REMEMBERED:
+            self._asked.clear()
+        self._asked[peer, method, target, version] = asked
+        return asked
 
     def _as_json(self, line: _Answered) -> str:
         now, peer, method, target, version, status, ms, request_id, details = line

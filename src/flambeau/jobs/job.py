@@ -13,6 +13,8 @@ import logging
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("flambeau.jobs")
 
-_ids = itertools.count(1)
 NO_MODEL = ("", "")
 
 
@@ -50,83 +51,46 @@ class Flow(Protocol):
         """The client of ``job`` has gone: tell the worker."""
 
 
-class Answer:
+class Answer(msgspec.Struct, eq=False):
     """What one job got: a handler's reply, a piece of a stream (``more``), or an error."""
 
-    __slots__ = ("body", "error", "headers", "more", "phrase", "status")
-
-    def __init__(
-        self,
-        status: int = 200,
-        phrase: str = "",
-        headers: list[tuple[str, str]] | None = None,
-        body: bytes = b"",
-        *,
-        more: bool = False,
-        error: FlambeauError | None = None,
-    ) -> None:
-        self.status = status
-        self.phrase = phrase
-        self.headers = headers or []
-        self.body = body
-        self.more = more
-        self.error = error
+    status: int = 200
+    phrase: str = ""
+    headers: list[tuple[str, str]] = []
+    body: bytes = b""
+    more: bool = False
+    error: FlambeauError | None = None
 
 
-class Job:
+class Job(msgspec.Struct, eq=False):
     """One request: inputs, headers, when it came, and whom to tell the answer.
 
     ``arrived``, ``taken`` and ``deadline`` are in seconds of ``time.monotonic``.
     """
 
-    __slots__ = (
-        "alone",
-        "answered",
-        "arrived",
-        "cancelled",
-        "deadline",
-        "flow",
-        "headers",
-        "id",
-        "model",
-        "on_answer",
-        "parts",
-        "request_id",
-        "streaming",
-        "taken",
-        "version_given",
-    )
-
-    def __init__(
-        self,
-        request_id: str,
-        headers: list[tuple[str, str]],
-        parts: list[Part],
-        on_answer: Callable[[Job, Answer], None],
-    ) -> None:
-        self.id = next(_ids)
-        self.request_id = request_id
-        self.headers = headers
-        self.parts = parts
-        self.on_answer = on_answer
-        self.model = NO_MODEL
-        """Name and version it was accepted for."""
-        self.arrived = monotonic()
-        self.taken = 0.0
-        """When it left the queue in a batch; 0 while it waits."""
-        self.deadline = 0.0
-        """When its client is to be answered at the latest; 0 for never."""
-        self.alone = False
-        """Goes in a batch of its own (describe requests)."""
-        self.version_given = False
-        """The client named a version (a label of the request counters)."""
-        self.cancelled = False
-        """The client has gone: dropped before it reaches a worker, never answered."""
-        self.answered = False
-        self.streaming = False
-        """At least one piece of a stream has been sent."""
-        self.flow: Flow | None = None
-        """Who has the job: the dispatcher while it waits, then the feed of a worker."""
+    request_id: str
+    headers: list[tuple[str, str]]
+    parts: list[Part]
+    on_answer: Callable[[Job, Answer], None]
+    id: int = msgspec.field(default_factory=itertools.count(1).__next__)
+    arrived: float = msgspec.field(default_factory=monotonic)
+    model: tuple[str, str] = NO_MODEL
+    """Name and version it was accepted for."""
+    taken: float = 0.0
+    """When it left the queue in a batch; 0 while it waits."""
+    deadline: float = 0.0
+    """When its client is to be answered at the latest; 0 for never."""
+    alone: bool = False
+    """Goes in a batch of its own (describe requests)."""
+    version_given: bool = False
+    """The client named a version (a label of the request counters)."""
+    cancelled: bool = False
+    """The client has gone: dropped before it reaches a worker, never answered."""
+    answered: bool = False
+    streaming: bool = False
+    """At least one piece of a stream has been sent."""
+    flow: Flow | None = None
+    """Who has the job: the dispatcher while it waits, then the feed of a worker."""
 
     def answer(self, answer: Answer) -> None:
         """Tell the face, unless the client has gone or was answered already."""

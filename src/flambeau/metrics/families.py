@@ -17,7 +17,7 @@ from prometheus_client import Metric
 from flambeau.metrics.definitions import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from flambeau.metrics.definitions import Definition
 
@@ -36,6 +36,9 @@ class Cell(Protocol):
 
     def record(self, value: float) -> None:
         """Add, set or observe ``value``, as the kind says."""
+
+    def record_all(self, values: Sequence[float]) -> None:
+        """Record several values, in their order."""
 
     def news(self) -> float | None:
         """What came since the last call, for the log: a counter's sum, else the last value."""
@@ -58,6 +61,10 @@ class Counter:
         """Add ``value``; a negative one is ignored."""
         if value > 0:
             self.value += value
+
+    def record_all(self, values: Sequence[float]) -> None:
+        """Add all of them."""
+        self.value += sum([value for value in values if value > 0])
 
     def news(self) -> float | None:
         """The sum added since the last call; None for nothing."""
@@ -84,6 +91,11 @@ class Gauge:
         """Replace the value."""
         self.value = value
         self.fresh = True
+
+    def record_all(self, values: Sequence[float]) -> None:
+        """Keep the last."""
+        if values:
+            self.record(values[-1])
 
     def news(self) -> float | None:
         """The value, if it was recorded since the last call."""
@@ -115,6 +127,16 @@ class Histogram:
         self.total += value
         self.last = value
         self.fresh = True
+
+    def record_all(self, values: Sequence[float]) -> None:
+        """Count each in its bucket."""
+        if values:
+            counts, bounds = self.counts, self.bounds
+            for value in values:
+                counts[bisect_left(bounds, value)] += 1
+            self.total += sum(values)
+            self.last = values[-1]
+            self.fresh = True
 
     def news(self) -> float | None:
         """The last value, if it was recorded since the last call."""

@@ -42,6 +42,10 @@ class MetricPoint(Protocol):
     def timestamp(self) -> int: ...  # noqa: D102
 
 
+MOST_UNSETTLED = 10_000
+"""Answers kept uncounted at most, should nobody call ``settle``."""
+
+
 class Series(NamedTuple):
     """Where points with one name and one set of dimensions go."""
 
@@ -71,6 +75,8 @@ class ModelMetrics:
         self._sizes = self._own("flambeau_batch_size")
         self._cancelled = self._own("flambeau_cancelled_total")
         self._restarts = self._own("flambeau_worker_restarts_total")
+        self._answers: list[tuple[bool, float, float]] = []
+        self._batches: list[tuple[int, float, float, float]] = []
         self._rejected: dict[str, Cell] = {}
         self._workers: dict[str, int] = {}
 
@@ -85,11 +91,7 @@ class ModelMetrics:
         queue_s: float,
     ) -> None:
         """A request got its result ``total_s`` after arriving, ``queue_s`` of them in the queue."""
-        self._latency[version_given].record(total_s * 1e6)
-        self._queued[version_given].record(queue_s * 1e6)
-        self._queue_time.record(queue_s * 1e3 // 1)
-        self._total_seconds.record(total_s)
-        self._queue_seconds.record(queue_s)
+        self._answers.append((version_given, total_s, queue_s))
 
     def batch(self, size: int, wait_s: float, handler_s: float, worker_thread_s: float) -> None:
         """A batch of ``size`` came back.
@@ -97,10 +99,34 @@ class ModelMetrics:
         ``wait_s`` it was collected for, ``handler_s`` the handler took, ``worker_thread_s`` the
         round took beside waiting for the worker.
         """
-        self._sizes.record(size)
-        self._wait_seconds.record(wait_s)
-        self._handler_seconds.record(handler_s)
-        self._thread_time.record(worker_thread_s * 1e3 // 1)
+        self._batches.append((size, wait_s, handler_s, worker_thread_s))
+        if len(self._answers) > MOST_UNSETTLED:
+            self.settle()
+
+    def settle(self) -> None:
+        """Count what was told since the last time.
+
+        Told on the way of every request, counted here for many at once: by the timer that writes
+        the logs, and before anybody looks.
+        """
+        answers, batches = self._answers, self._batches
+        for named in (False, True):
+            totals = [total for given, total, _ in answers if given is named]
+            if totals:
+                queued = [queue for given, _, queue in answers if given is named]
+                self._latency[named].record_all([total * 1e6 for total in totals])
+                self._queued[named].record_all([queue * 1e6 for queue in queued])
+                self._total_seconds.record_all(totals)
+                self._queue_seconds.record_all(queued)
+                self._queue_time.record_all([queue * 1e3 // 1 for queue in queued])
+        answers.clear()
+        if batches:
+            sizes, waits, handlers, threads = zip(*batches, strict=True)
+            self._sizes.record_all(sizes)
+            self._wait_seconds.record_all(waits)
+            self._handler_seconds.record_all(handlers)
+            self._thread_time.record_all([thread * 1e3 // 1 for thread in threads])
+            batches.clear()
 
     def rejected(self, reason: str) -> None:
         """A request was refused; ``reason`` is one of REASONS."""

@@ -154,6 +154,7 @@ class Metrics:
 
     def expose(self, names: list[str]) -> bytes:
         """The text of a scrape, in format 0.0.4; ``names`` are the only samples wanted."""
+        self._settle()
         if self._mode is Mode.LEGACY:
             names = [
                 name for name in names or _TRADITIONAL_COUNTERS if name in _TRADITIONAL_COUNTERS
@@ -170,6 +171,7 @@ class Metrics:
         metrics every series that changed gets one line a second, a counter's with what was added
         since. ``last`` hands over everything.
         """
+        self._settle()
         if self.point_lines and self._model_sink is not None:
             lines = [
                 model_line(series.head, value, series.tail, request_ids, timestamp)
@@ -183,6 +185,10 @@ class Metrics:
             lines = self._server_lines(int(now))
             if lines:
                 self._server_sink(lines)
+
+    def _settle(self) -> None:
+        for model in self._models.values():
+            model.settle()
 
     def place(self, name: str, known: Mapping[str, str]) -> tuple[Family, tuple[str, ...]] | None:
         """The family called ``name`` and its label values; None when it is not kept.
