@@ -58,6 +58,9 @@ class Wire(Protocol):
     draining: bool
     """The listener is closing: no request may follow this one."""
 
+    def post(self, answer: bytes) -> None:
+        """Send a whole answer soon, and go on with the next request then."""
+
     def answered(self, *, close: bool) -> None:
         """The current exchange is complete."""
 
@@ -163,9 +166,12 @@ class Exchange:
             wire.sent += len(answer) + len(body)
             wire.answered(close=close)
             return
+        if not close:
+            wire.post(answer)
+            return
         self._transport.write(answer)
         wire.sent += len(answer)
-        wire.answered(close=close)
+        wire.answered(close=True)
 
     def start(self, status: int, phrase: str, headers: bytes, *, close: bool) -> None:
         """Begin a streamed answer: chunked for HTTP/1.1; for HTTP/1.0 until the connection closes.

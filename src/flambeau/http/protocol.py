@@ -125,6 +125,25 @@ class Connection(asyncio.Protocol):
         """The client keeps up with what it is sent."""
         return not self._writing_paused
 
+    def post(self, answer: bytes) -> None:
+        """Send a whole answer together with those that others get in this round of the loop."""
+        if len(self._reception) > 1:
+            self._reception.outbox.put(self, answer)
+        else:
+            self.send(answer)
+            self.sent_all()
+
+    def send(self, answer: bytes) -> None:
+        """Send what was posted, unless the client has gone meanwhile."""
+        if not self._lingering:
+            self._transport.write(answer)
+            self.sent += len(answer)
+
+    def sent_all(self) -> None:
+        """What was posted is on its way: take up what was asked meanwhile."""
+        if not self._lingering:
+            self.answered(close=False)
+
     def answered(self, *, close: bool) -> None:
         """Go on with the next request, or end the connection."""
         self._exchange = None
