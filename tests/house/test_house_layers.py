@@ -29,6 +29,7 @@ FOREIGN = {
         "cli",
         "config",
         "control",
+        "jobs",
         "metrics",
         "rest",
         "security",

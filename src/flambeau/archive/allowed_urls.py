@@ -10,9 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from urllib3.exceptions import LocationParseError
-from urllib3.util import parse_url
-
 DEFAULT = "file://.*|http(s)?://.*"
 LONGEST_URL = 8192
 STRANGERS = ("q7x3v.invalid", "203.0.113.77", "[2001:db8::77]")
@@ -51,6 +48,9 @@ class AllowedUrls:
 
         Such a pattern no longer matches once another host stands in its place.
         """
+        from urllib3.exceptions import LocationParseError  # noqa: PLC0415 - only for downloads
+        from urllib3.util import parse_url  # noqa: PLC0415 - the same
+
         try:
             parts = parse_url(url)
         except LocationParseError:

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from flambeau.archive import quarantine
 from flambeau.archive.addresses import AddressRefused
 from flambeau.archive.s3 import S3Source
-from flambeau.archive.transfer import FAILURES, Body, Broken, Refused, Transfer
+from flambeau.archive.transfer import Body, Broken, Refused, Transfer, failures
 from flambeau.archive.web import WebSource, without_secrets
 from flambeau.errors import DownloadFailed
 
@@ -63,7 +63,7 @@ class Downloader:
         except (Refused, AddressRefused) as error:
             log.warning("download refused url=%s cause=%s", shown, error)
             raise DownloadFailed(f"{failed}: {error}") from error
-        except FAILURES as error:
+        except failures() as error:
             log.warning("download failed url=%s cause=%s", shown, error)
             raise DownloadFailed(failed) from error
         log.info("download complete url=%s file=%s sha256=%s", shown, target.name, digest)
@@ -75,10 +75,6 @@ class Downloader:
         if scheme == "file":
             return LocalSource(url)
         return WebSource(url, self._allowed_urls, self._limits)
-
-    def sweep(self) -> None:
-        """Remove what downloads of a server that was killed left in the folder."""
-        quarantine.sweep(self._folder)
 
 
 def _compare(digest: str, wanted: str | None) -> None:

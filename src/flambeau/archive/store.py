@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from flambeau.archive import quarantine
 from flambeau.archive.allowed_urls import LONGEST_URL, AllowedUrls
-from flambeau.archive.download import Downloader
 from flambeau.archive.manifest import MAR_INF, Manifest, read_manifest
 from flambeau.archive.members import ArchiveLimits
 from flambeau.archive.model_config import ModelConfig, is_plain, read_model_config, read_text
@@ -87,9 +87,7 @@ class ModelStore:
         self._unpacked = temp / "models"
         self._allowed_urls = allowed_urls or AllowedUrls.parse()
         self._limits = limits or ArchiveLimits()
-        self._downloader = Downloader(
-            folder, self._allowed_urls, download_limits or DownloadLimits()
-        )
+        self._download_limits = download_limits or DownloadLimits()
 
     def fetch(
         self,
@@ -149,7 +147,7 @@ class ModelStore:
 
     def sweep(self) -> None:
         """Remove what downloads of a killed server left; at start-up."""
-        self._downloader.sweep()
+        quarantine.sweep(self.folder)
 
     def _all(self) -> list[str]:
         try:
@@ -171,7 +169,10 @@ class ModelStore:
         if not name or name.startswith(".") or CONTROL.search(name):
             raise BadRequest(f"The url names no archive file: {url}")
         target = self.folder / name
-        self._downloader.fetch(url, target, sha256, s3_sse_kms=s3_sse_kms)
+        from flambeau.archive.download import Downloader  # noqa: PLC0415 - a server that downloads nothing need not carry it
+
+        downloader = Downloader(self.folder, self._allowed_urls, self._download_limits)
+        downloader.fetch(url, target, sha256, s3_sse_kms=s3_sse_kms)
         return target
 
     def _find(self, url: str, *, trusted: bool) -> Path:

@@ -14,9 +14,6 @@ import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Protocol
 
-import requests
-import urllib3
-
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
@@ -34,7 +31,12 @@ class Broken(Exception):  # noqa: N818 -- as above
     """The other side failed; the text is for the log. Trying again may help."""
 
 
-FAILURES = (Broken, requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
+def failures() -> tuple[type[Exception], ...]:
+    """What may go wrong on the way of a transfer, and does not speak of a fault of ours."""
+    import requests  # noqa: PLC0415 - a server that downloads nothing need not carry it
+    import urllib3  # noqa: PLC0415 - the same
+
+    return (Broken, requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class Source(Protocol):
     def open(self, start: int, mark: str) -> AbstractContextManager[Body]:
         """The archive from byte ``start`` on if it still has ``mark``, else from the beginning.
 
-        Raises Refused, or one of FAILURES.
+        Raises Refused, or one of ``failures``.
         """
 
 
@@ -104,7 +106,7 @@ class Transfer:
     def run(self) -> str:
         """Copy everything; the sha256 of it, in hex.
 
-        Raises Refused, or one of FAILURES when going on is impossible or has not helped.
+        Raises Refused, or one of ``failures`` when going on is impossible or has not helped.
         """
         tries = 0
         while True:
@@ -112,7 +114,7 @@ class Transfer:
                 with self._source.open(self._copied, self._mark) as body:
                     self._begin(body)
                     self._copy(body.stream)
-            except FAILURES as error:
+            except failures() as error:
                 tries = 0 if self._copied > self._furthest else tries + 1
                 self._furthest = max(self._furthest, self._copied)
                 pause = self._limits.pause_seconds * 2**tries

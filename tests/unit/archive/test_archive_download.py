@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 from archive_bytes import tree
 
+from flambeau.archive import quarantine
 from flambeau.archive.allowed_urls import AllowedUrls
 from flambeau.archive.download import Downloader
 from flambeau.archive.transfer import DownloadLimits
@@ -224,10 +225,10 @@ def test_sweeping_removes_what_a_killed_server_left_and_nothing_else(store):
         stdout=subprocess.PIPE,
     ) as other:
         assert other.stdout.readline() == b"held\n"
-        downloader(store).sweep()
+        quarantine.sweep(store)
         assert tree(store) == [".download-live", "m.mar"]
         other.stdin.close()
-    downloader(store).sweep()
+    quarantine.sweep(store)
     assert tree(store) == ["m.mar"]
 
 
