@@ -86,6 +86,10 @@ class Wire:
     def abort(self):
         self.aborted = True
 
+    def post(self, answer):
+        self.write(answer)
+        self.answered(close=False)
+
     def answered(self, *, close):
         self.closed = close
 
