@@ -58,6 +58,9 @@ class Poster(Protocol):
     def sent_all(self) -> None:
         """The answers of this round have been written."""
 
+    def abort(self) -> None:
+        """End at once."""
+
 
 class Outbox:
     """Whole answers that wait for the end of this round of the event loop.
@@ -79,9 +82,17 @@ class Outbox:
     def _send(self) -> None:
         waiting, self._waiting = self._waiting, []
         for poster, answer in waiting:
-            poster.send(answer)
+            try:
+                poster.send(answer)
+            except Exception:
+                log.exception("an answer could not be written; its connection ends")
+                poster.abort()
         for poster, _ in waiting:
-            poster.sent_all()
+            try:
+                poster.sent_all()
+            except Exception:
+                log.exception("a connection could not go on after its answer; it ends")
+                poster.abort()
 
 
 class Reception:
