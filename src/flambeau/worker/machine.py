@@ -12,13 +12,12 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
-import psutil
-
 from flambeau.worker.metric_store import Metric
 from flambeau.worker.metric_values import Dimension
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
 logger = logging.getLogger(__name__)
 
@@ -29,43 +28,51 @@ system_metrics: list[Metric] = []
 dimension = [Dimension("Level", "Host")]
 
 
+def _psutil() -> ModuleType:
+    # Not at the top: every handler that names a metric imports this module through ``ts.metrics``,
+    # and psutil would add a tenth to its worker's memory.
+    import psutil  # noqa: PLC0415 - see above
+
+    return psutil
+
+
 def _add(name: str, value: float, unit: str, dimensions: Sequence[Dimension] | None = None) -> None:
     system_metrics.append(Metric(name, value, unit, dimensions or dimension))
 
 
 def cpu_utilization() -> None:
     """Add CPUUtilization."""
-    _add("CPUUtilization", psutil.cpu_percent(), "percent")
+    _add("CPUUtilization", _psutil().cpu_percent(), "percent")
 
 
 def memory_used() -> None:
     """Add MemoryUsed."""
-    _add("MemoryUsed", psutil.virtual_memory().used / MEGABYTE, "MB")
+    _add("MemoryUsed", _psutil().virtual_memory().used / MEGABYTE, "MB")
 
 
 def memory_available() -> None:
     """Add MemoryAvailable."""
-    _add("MemoryAvailable", psutil.virtual_memory().available / MEGABYTE, "MB")
+    _add("MemoryAvailable", _psutil().virtual_memory().available / MEGABYTE, "MB")
 
 
 def memory_utilization() -> None:
     """Add MemoryUtilization."""
-    _add("MemoryUtilization", psutil.virtual_memory().percent, "percent")
+    _add("MemoryUtilization", _psutil().virtual_memory().percent, "percent")
 
 
 def disk_used() -> None:
     """Add DiskUsage."""
-    _add("DiskUsage", psutil.disk_usage("/").used / GIGABYTE, "GB")
+    _add("DiskUsage", _psutil().disk_usage("/").used / GIGABYTE, "GB")
 
 
 def disk_utilization() -> None:
     """Add DiskUtilization."""
-    _add("DiskUtilization", psutil.disk_usage("/").percent, "percent")
+    _add("DiskUtilization", _psutil().disk_usage("/").percent, "percent")
 
 
 def disk_available() -> None:
     """Add DiskAvailable."""
-    _add("DiskAvailable", psutil.disk_usage("/").free / GIGABYTE, "GB")
+    _add("DiskAvailable", _psutil().disk_usage("/").free / GIGABYTE, "GB")
 
 
 def gpu_utilization(num_of_gpu: int) -> None:
@@ -111,8 +118,8 @@ _NO_READING = {"collect_all", "check_process_mem_usage", "get_cpu_usage", "main"
 def get_cpu_usage(pid: str | int) -> float:
     """Percent of one processor the process uses; 0 when it cannot be seen."""
     try:
-        return psutil.Process(int(pid)).cpu_percent()
-    except psutil.Error as error:
+        return float(_psutil().Process(int(pid)).cpu_percent())
+    except _psutil().Error as error:
         logger.error("Failed to get CPU usage of process %s: %s", pid, error)  # noqa: TRY400 - one line
         return 0.0
 
@@ -121,8 +128,8 @@ def check_process_mem_usage(stdin: TextIO) -> None:
     """Print ``pid:bytes`` for each pid in the comma-separated line of ``stdin``."""
     for pid in filter(None, (text.strip() for text in stdin.readline().split(","))):
         try:
-            resident = psutil.Process(int(pid)).memory_info().rss
-        except (psutil.Error, ValueError) as error:
+            resident = _psutil().Process(int(pid)).memory_info().rss
+        except (_psutil().Error, ValueError) as error:
             logger.error("Failed to get memory of process %s: %s", pid, error)  # noqa: TRY400 - one line
             continue
         print(f"{pid}:{resident}")  # noqa: T201 - stdout is what the server reads
