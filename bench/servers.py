@@ -48,7 +48,7 @@ class Server:
             self.process = psutil.Popen(
                 command,
                 cwd=folder,
-                env={**os.environ, **environment},
+                env={**_inherited(), **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -114,6 +114,14 @@ class Server:
             with contextlib.suppress(psutil.NoSuchProcess):
                 each.kill()
         self.process.wait(10)
+
+
+def _inherited() -> dict[str, str]:
+    """This environment, in which Python may keep what it compiled, as an installed server does.
+
+    What is installed in place for development is not compiled by pip.
+    """
+    return {key: text for key, text in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
 
 
 def free_port() -> int:

@@ -1,6 +1,6 @@
 """torchserve's command line: the parser, and its way to ``Flags`` and back.
 
-Used by ``cli.torchserve`` (what people type), ``cli.run`` (what the server process gets) and the
+Used by ``cli.torchserve_command`` (what people type), ``cli.run`` (what the server process gets) and the
 reference page. Checks no file; argparse's abbreviations are part of the contract.
 """
 
@@ -13,9 +13,6 @@ from flambeau.config.load import Flags
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-PROCESS_MARK = "org.pytorch.serve.ModelServer"
-"""Stands in the argv of every server process: tools of others find a server by this word."""
 
 
 def parser(prog: str = "torchserve") -> argparse.ArgumentParser:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import psutil
 
-from flambeau.cli.flags import PROCESS_MARK, arguments_of
+from flambeau.cli.flags import arguments_of
+from flambeau.cli.mark import PROCESS_MARK
 from flambeau.config.load import Loaded, load
 from flambeau.config.setting import ConfigurationError
 

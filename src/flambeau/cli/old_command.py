@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from flambeau.cli import torchserve
-from flambeau.cli.flags import PROCESS_MARK, parser
+from flambeau.cli.flags import parser
+from flambeau.cli.mark import PROCESS_MARK
 from flambeau.config.properties import decoded, pairs
 
 if TYPE_CHECKING:

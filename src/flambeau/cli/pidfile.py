@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from flambeau.cli.flags import PROCESS_MARK
+from flambeau.cli.mark import PROCESS_MARK
 
 
 def default_path() -> Path:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flambeau.cli import launch
-from flambeau.cli.flags import PROCESS_MARK, flags_of, server_parser
+from flambeau.cli.flags import flags_of, server_parser
+from flambeau.cli.mark import PROCESS_MARK
 from flambeau.cli.pidfile import PidFile
 from flambeau.server import run
 

@@ -1,71 +1,45 @@
-"""``torchserve``: the flags, messages, exit codes and file effects of the original command.
+"""``torchserve``: where the command begins.
 
-Starts the server in the background (or becomes it, with ``--foreground``) and stops it by its pid
-file. All messages go to stdout, where tools look for them.
+To stay in the foreground means to become the server, whose command line carries a mark. Only a new
+program can have another command line, so that comes first, before anything is imported twice;
+what the command does is in ``torchserve_command``.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from flambeau.cli import launch
-from flambeau.cli.flags import flags_of, parser
-from flambeau.cli.pidfile import PidFile
-from flambeau.config.options import TORCHSERVE_VERSION
+from flambeau.cli.mark import PROCESS_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flambeau.config.load import Flags
-
-STOP_WAIT_S = 60.0
+FOREGROUND = "--foreground"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 done, 1 refused or failed; argparse itself leaves with 2."""
-    parsed = parser().parse_args(arguments)
-    pid_file = PidFile()
-    if parsed.version:
-        click.echo(f"TorchServe Version is {TORCHSERVE_VERSION}")
-        return 0
-    if parsed.stop:
-        return _stop(pid_file, wait=parsed.foreground)
-    try:
-        return _start(flags_of(parsed), pid_file, foreground=parsed.foreground)
-    except launch.LaunchError as error:
-        click.echo(error)
-        return 1
+    """The exit code: 0 done, 1 refused or failed; argparse itself leaves with 2.
+
+    Without ``arguments`` those of the process count, and a server that is to stay in the
+    foreground takes the place of the process.
+    """
+    if arguments is None and stays(sys.argv[1:]):
+        line = [sys.executable, "-m", "flambeau.cli.torchserve", PROCESS_MARK, *sys.argv[1:]]
+        os.execv(line[0], line)  # noqa: S606 - no shell is wanted
+    from flambeau.cli import torchserve_command  # noqa: PLC0415 - see the top
+
+    words = sys.argv[1:] if arguments is None else arguments
+    return torchserve_command.main([word for word in words if word != PROCESS_MARK])
 
 
-def _start(flags: Flags, pid_file: PidFile, *, foreground: bool) -> int:
-    warning = launch.rival_installation()
-    if warning:
-        click.echo(warning, err=True)
-    if launch.claim(pid_file):
-        click.echo("Removing orphan pid file.")
-    launch.checked(flags)
-    if foreground:
-        launch.in_foreground(flags, pid_file)
-    launch.in_background(flags, pid_file)
-    return 0
-
-
-def _stop(pid_file: PidFile, *, wait: bool) -> int:
-    ended = launch.stop(pid_file, wait_s=STOP_WAIT_S if wait else 0.0)
-    if ended is None:
-        click.echo("TorchServe is not currently running.")
-        return 0
-    Path("key_file.json").unlink(missing_ok=True)
-    if wait and not ended:
-        click.echo("Stopping TorchServe took too long.")
-        return 1
-    pid_file.remove()
-    click.echo("TorchServe has stopped.")
-    return 0
+def stays(words: Sequence[str]) -> bool:
+    """Whether these arguments start a server in this process, which carries no mark yet."""
+    # No other flag begins with --f, and argparse takes every beginning for the whole flag.
+    foreground = any(word.startswith("--f") and FOREGROUND.startswith(word) for word in words)
+    stop = any(word.startswith("--sto") and "--stop".startswith(word) for word in words)
+    return foreground and not stop and PROCESS_MARK not in words
 
 
 if __name__ == "__main__":

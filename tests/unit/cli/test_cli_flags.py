@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from flambeau.cli.flags import PROCESS_MARK, arguments_of, flags_of, parser, server_parser
+from flambeau.cli.flags import arguments_of, flags_of, parser, server_parser
+from flambeau.cli.mark import PROCESS_MARK
 from flambeau.config.load import Flags
 
 

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from flambeau.cli import launch
-from flambeau.cli.flags import PROCESS_MARK
+from flambeau.cli.mark import PROCESS_MARK
 from flambeau.cli.pidfile import PidFile
 from flambeau.config.load import Flags
 

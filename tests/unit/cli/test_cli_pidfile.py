@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from flambeau.cli.flags import PROCESS_MARK
+from flambeau.cli.mark import PROCESS_MARK
 from flambeau.cli.pidfile import PidFile, default_path
 
 
