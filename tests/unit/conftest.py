@@ -25,6 +25,7 @@ from flambeau.metrics.registry import Metrics
 from flambeau.supervision.environment import EnvironmentRule
 from flambeau.supervision.process import SpawnLauncher
 from flambeau.supervision.templates import ForkLauncher
+from flambeau.transport.messages import NO_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +99,7 @@ class Live:
             if not answered.done():
                 answered.set_result(answer)
 
-        job = Job("request", [], [Part("body", "", [line.encode()])], tell)
+        job = Job("request", NO_HEADERS, [Part("body", "", [line.encode()])], tell)
         job.alone = alone
         return job, answered
 

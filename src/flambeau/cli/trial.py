@@ -18,7 +18,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from flambeau.transport import frames
-from flambeau.transport.messages import JobHead, Load, PartHead, Replies, ReplyHead
+from flambeau.transport.messages import JobHead, Load, PartHead, Replies, ReplyHead, pack_headers
 from flambeau.worker.link import ServerLink
 from flambeau.worker.loading import load
 
@@ -68,7 +68,9 @@ class Trial:
             self._next_id += 1
             part = PartHead("body", example.content_type, len(example.body))
             headers = [("Content-Type", example.content_type)]
-            jobs.append(JobHead(self._next_id, f"check-{self._next_id}", headers, [part]))
+            jobs.append(
+                JobHead(self._next_id, f"check-{self._next_id}", pack_headers(headers), [part])
+            )
         answers = {job.id: Answer() for job in jobs}
         self._service.answer(jobs, [bytearray(example.body) for example in examples])
         while True:

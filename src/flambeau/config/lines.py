@@ -59,19 +59,23 @@ class JsonLine(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class Stamps:
-    """Local times as ``2026-11-22T10:16:00,527``; the second's part is kept for the next call."""
+    """Local times as ``2026-11-22T10:16:00,527``; the last one is kept, since many lines share it."""
 
     def __init__(self) -> None:
-        self._second = -1
-        self._text = ""
+        self._second = self._millisecond = -1
+        self._to_second = self._text = ""
 
     def of(self, now: float) -> str:
         """The stamp of an instant in seconds since the epoch."""
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(second))
-        return f"{self._text},{int((now - second) * 1000):03d}"
+        millisecond = int(now * 1000)
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            second, rest = divmod(millisecond, 1000)
+            if second != self._second:
+                self._second = second
+                self._to_second = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(second))
+            self._text = f"{self._to_second},{rest:03d}"
+        return self._text
 
 
 def visible(text: str) -> str:

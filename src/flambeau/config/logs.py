@@ -111,10 +111,10 @@ class AccessLog:
             asked = known.get((peer, method, target, version))
             if asked is None:
                 asked = self._remember(peer, method, target, version)
-            message = f"{asked}{status} {ms}\n"
-            texts.append(f"{stamp(now)} - {message}")
+            at = stamp(now)
+            texts.append(f"{at} - {asked}{status} {ms}\n")
             if copied:
-                copies.append(f"{stamp(now)} [INFO ] main ACCESS_LOG - {message}")
+                copies.append(f"{at} [INFO ] main ACCESS_LOG - {asked}{status} {ms}\n")
         self._outlet.write("".join(texts), "".join(copies))
 
     def _remember(self, peer: str, method: bytes, target: bytes, version: str) -> str:

@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from flambeau.errors import InternalError, NoWorker
-from flambeau.jobs.job import Job
+from flambeau.jobs.job import Job, pack_headers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ async def ask_handler(
             answered.set_result(answer)
 
     request_id = str(UUID(bytes=os.urandom(16), version=4))
-    job = Job(request_id, [*headers, ("describe", "True")], [], tell)
+    job = Job(request_id, pack_headers([*headers, ("describe", "True")]), [], tell)
     job.alone = True
     version.accept(job)
     limit = version.spec.response_timeout + version.spec.startup_timeout

@@ -12,7 +12,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from flambeau.jobs.job import Job, Part
+from flambeau.jobs.job import NO_HEADERS, Job, Part
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -47,7 +47,7 @@ async def whole(call: Call, name: str, version: str, parts: list[Part]) -> bytes
         if not answer.more:
             done.set_result(None)
 
-    job = Job(call.request_id, [], parts, answered)
+    job = Job(call.request_id, NO_HEADERS, parts, answered)
     call.site.plane.submit(name, version or None, job)
     try:
         await done
@@ -62,7 +62,7 @@ async def pieces(call: Call, name: str, version: str, parts: list[Part]) -> Asyn
     Raises FlambeauError, also after some pieces.
     """
     inbox = Inbox()
-    job = Job(call.request_id, [], parts, inbox.put)
+    job = Job(call.request_id, NO_HEADERS, parts, inbox.put)
     call.site.plane.submit(name, version or None, job)
     try:
         while (taken := await inbox.take()) is not None:

@@ -17,13 +17,13 @@ from flambeau.grpc import inference_pb2 as messages
 from flambeau.grpc.asking import Inbox, inputs
 from flambeau.grpc.rpcs import INFERENCE
 from flambeau.grpc.status import message_of
-from flambeau.jobs.job import Job
+from flambeau.jobs.job import Job, pack_headers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
     from flambeau.grpc.rpcs import Call
-    from flambeau.jobs.job import Answer
+    from flambeau.jobs.job import Answer, Headers
 
 Request = messages.PredictionsRequest
 Response = messages.PredictionResponse
@@ -91,14 +91,14 @@ class Conversation:
         except FlambeauError as error:
             job.fail(error)
 
-    def _headers(self, request: Request) -> list[tuple[str, str]]:
+    def _headers(self, request: Request) -> Headers:
         """What tells the handler which sequence this is, and whether it begins or ends here.
 
         The client says the latter with an input of the header's name.
         """
         name, *marks = self._call.site.sequence_headers
         marked = [mark for mark in marks if request.input.get(mark, b"").lower() == b"true"]
-        return [(name, request.sequence_id), *((mark, "true") for mark in marked)]
+        return pack_headers([(name, request.sequence_id), *((mark, "true") for mark in marked)])
 
     def _response(self, job: Job, answer: Answer) -> Response:
         sequence = self._open[job]

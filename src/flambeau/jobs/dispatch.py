@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from flambeau.jobs.batching import Batcher
+    from flambeau.jobs.feed import Batch
     from flambeau.jobs.job import Job
     from flambeau.jobs.queue import JobQueue
     from flambeau.metrics.model import ModelMetrics
@@ -245,25 +246,23 @@ class Dispatcher:
         if replies.metrics:
             self._metrics.points(replies.metrics)
         if done is not None:
-            self._measure(done.members, replies, done.began, now)
+            self._measure(done, replies, now)
             if not len(self.queue):
                 self._emptied.set()
             elif not self._pumping:
                 self._pumping = True
                 self._loop.call_soon(self._pump)
 
-    def _measure(self, jobs: list[Job], replies: Replies, began: float, now: float) -> None:
-        metrics = self._metrics
-        failed = any(reply.failed for reply in replies.replies)
-        first = now
-        for job in jobs:
-            first = min(first, job.arrived)
-            if not failed:
-                metrics.answered(job.version_given, now - job.arrived, job.taken - job.arrived)
-        if jobs:
-            handler = replies.handler_us / 1e6
-            wait = jobs[0].taken - first
-            metrics.batch(len(jobs), wait, handler, max(0.0, now - began - handler))
+    def _measure(self, batch: Batch, replies: Replies, now: float) -> None:
+        metrics, jobs = self._metrics, batch.members
+        arrived = [job.arrived for job in jobs]
+        if not batch.failed:
+            for job, came in zip(jobs, arrived, strict=True):
+                metrics.answered(job.version_given, now - came, job.taken - came)
+        handler = replies.handler_us / 1e6
+        ids = ",".join([job.request_id for job in jobs]) if replies.timed else ""
+        round_s = max(0.0, now - batch.began - handler)
+        metrics.batch(len(jobs), jobs[0].taken - min(arrived), handler, round_s, ids)
 
     def _lose(self, feed: Feed, error: FlambeauError) -> None:
         rest = feed.lose(error)

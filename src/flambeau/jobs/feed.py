@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from flambeau.jobs.job import Job
     from flambeau.supervision.channel import Channel
-    from flambeau.transport.messages import Replies, ReplyHead
+    from flambeau.transport.messages import Replies
 
 UNKNOWN = -1.0
 """Mean handler time before the first reply: nothing is prefetched on a guess."""
@@ -53,13 +53,15 @@ class Batch:
     ``heard`` is when the worker last gave a sign of them: a piece of a stream, or the beginning.
     """
 
-    __slots__ = ("began", "heard", "jobs", "members")
+    __slots__ = ("began", "failed", "heard", "jobs", "members")
 
     def __init__(self, jobs: list[Job]) -> None:
         self.members = jobs
         self.jobs = {job.id: job for job in jobs}
         """Those without a last answer."""
         self.began = self.heard = 0.0
+        self.failed = False
+        """At least one of its answers says that the handler failed."""
 
     def begin(self, now: float) -> None:
         """The worker can begin with it."""
@@ -141,8 +143,13 @@ class Feed:
         self.handler_us = replies.handler_us
         for reply, blob in zip(replies.replies, blobs, strict=True):
             job = jobs.get(reply.id) if reply.more else jobs.pop(reply.id, None)
+            if reply.failed:
+                batch.failed = True
+                answer = Answer(reply.status, error=_failure(reply.status, blob))
+            else:
+                answer = Answer(reply.status, reply.phrase, reply.headers, blob, reply.more)
             if job is not None:
-                job.answer(_answer(reply, blob))
+                job.answer(answer)
         self.handler_us = 0
         if not replies.done:
             batch.heard = now
@@ -207,15 +214,9 @@ class Feed:
         self.depth = max(1, min(1 + ahead, most))
 
 
-def _answer(reply: ReplyHead, blob: bytes) -> Answer:
-    if reply.failed:
-        error = _error(reply.status, blob.decode("utf-8", "replace"))
-        return Answer(status=reply.status, error=error)
-    return Answer(reply.status, reply.phrase, reply.headers, blob, more=reply.more)
-
-
-def _error(status: int, text: str) -> FlambeauError:
+def _failure(status: int, blob: bytes) -> FlambeauError:
     """The error from the table for a failure a worker reports by number."""
+    text = blob.decode("utf-8", "replace")
     if status == OutOfResources.status:
         return OutOfResources(text)
     if status == HandlerFailed.status:

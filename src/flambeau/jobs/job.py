@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
+from flambeau.transport.messages import NO_HEADERS, Headers, pack_headers
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flambeau.errors import FlambeauError
+
+__all__ = ["NO_HEADERS", "NO_MODEL", "Answer", "Flow", "Headers", "Job", "Part", "pack_headers"]
 
 logger = logging.getLogger("flambeau.jobs")
 
@@ -69,7 +73,7 @@ class Job(msgspec.Struct, eq=False):
     """
 
     request_id: str
-    headers: list[tuple[str, str]]
+    headers: Headers
     parts: list[Part]
     on_answer: Callable[[Job, Answer], None]
     id: int = msgspec.field(default_factory=itertools.count(1).__next__)

@@ -11,7 +11,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from flambeau.metrics.families import Counter
-from flambeau.metrics.loglines import line_ends
+from flambeau.metrics.loglines import Point, line_ends
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,7 @@ class MetricPoint(Protocol):
     def timestamp(self) -> int: ...  # noqa: D102
 
 
+PREDICTION_TIME = "PredictionTime"
 MOST_UNSETTLED = 10_000
 """Answers kept uncounted at most, should nobody call ``settle``."""
 
@@ -77,6 +78,16 @@ class ModelMetrics:
         self._restarts = self._own("flambeau_worker_restarts_total")
         self._answers: list[tuple[bool, float, float]] = []
         self._batches: list[tuple[int, float, float, float]] = []
+        self._predicted: list[tuple[float, str]] = []
+        self._prediction = Point(
+            PREDICTION_TIME,
+            0.0,
+            "Milliseconds",
+            "gauge",
+            [("ModelName", name), ("Level", "Model")],
+            "",
+            0,
+        )
         self._rejected: dict[str, Cell] = {}
         self._workers: dict[str, int] = {}
 
@@ -93,13 +104,23 @@ class ModelMetrics:
         """A request got its result ``total_s`` after arriving, ``queue_s`` of them in the queue."""
         self._answers.append((version_given, total_s, queue_s))
 
-    def batch(self, size: int, wait_s: float, handler_s: float, worker_thread_s: float) -> None:
+    def batch(
+        self,
+        size: int,
+        wait_s: float,
+        handler_s: float,
+        worker_thread_s: float,
+        request_ids: str = "",
+    ) -> None:
         """A batch of ``size`` came back.
 
         ``wait_s`` it was collected for, ``handler_s`` the handler took, ``worker_thread_s`` the
-        round took beside waiting for the worker.
+        round took beside waiting for the worker. ``request_ids``, joined by commas, are those the
+        handler has returned for: their PredictionTime is ``handler_s``.
         """
         self._batches.append((size, wait_s, handler_s, worker_thread_s))
+        if request_ids:
+            self._predicted.append((handler_s, request_ids))
         if len(self._answers) > MOST_UNSETTLED:
             self.settle()
 
@@ -127,6 +148,20 @@ class ModelMetrics:
             self._handler_seconds.record_all(handlers)
             self._thread_time.record_all([thread * 1e3 // 1 for thread in threads])
             batches.clear()
+        if self._predicted:
+            self._settle_predictions()
+
+    def _settle_predictions(self) -> None:
+        """What the original's worker records itself for every batch."""
+        series = self._series(self._prediction)
+        if series is not None:
+            spent = [(round(seconds * 1e3, 2), ids) for seconds, ids in self._predicted]
+            series.cell.record_all([value for value, _ in spent])
+            lines = self._metrics.point_lines
+            if lines is not None:
+                now = int(self._metrics.clock())
+                lines.extend([(series, value, ids, now) for value, ids in spent])
+        self._predicted.clear()
 
     def rejected(self, reason: str) -> None:
         """A request was refused; ``reason`` is one of REASONS."""
@@ -165,15 +200,13 @@ class ModelMetrics:
 
     def points(self, points: Sequence[MetricPoint]) -> None:
         """Values the handler recorded during a batch."""
-        known = self._points
         lines = self._metrics.point_lines
         for point in points:
             value = point.value
             if not isfinite(value):
                 self._metrics.complain(point.name, f"its value {value!r} is not a finite number")
                 continue
-            key = (point.name, *point.dimensions)
-            series = known.get(key) or self._find(point, key)
+            series = self._series(point)
             if series is None:
                 continue
             series.cell.record(value)
@@ -186,6 +219,10 @@ class ModelMetrics:
             family.release(values)
         self._held.clear()
         self._points.clear()
+
+    def _series(self, point: MetricPoint) -> Series | None:
+        key = (point.name, *point.dimensions)
+        return self._points.get(key) or self._find(point, key)
 
     def _find(self, point: MetricPoint, key: tuple[object, ...]) -> Series | None:
         found = self._metrics.place_point(point)

@@ -91,7 +91,7 @@ class Metrics:
         self._auto_detect = auto_detect
         self._server_sink = None if mode is Mode.PROMETHEUS else server_sink
         self._model_sink = None if mode is Mode.PROMETHEUS else model_sink
-        self._clock = clock
+        self.clock = clock
         self._registry = CollectorRegistry()
         self._models: dict[tuple[str, str], ModelMetrics] = {}
         self._complaints: set[str] = set()
@@ -179,7 +179,7 @@ class Metrics:
             ]
             self.point_lines.clear()
             self._model_sink(lines)
-        now = self._clock()
+        now = self.clock()
         if self._server_sink is not None and (last or now - self._logged_at >= _LOG_EVERY):
             self._logged_at = now
             lines = self._server_lines(int(now))

@@ -12,7 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from flambeau.errors import FlambeauError, MethodNotAllowed
-from flambeau.jobs.job import Job, Part
+from flambeau.jobs.job import Job, Part, pack_headers
 from flambeau.rest.payload import kind_of, parts_of
 from flambeau.rest.prediction import Prediction
 from flambeau.rest.query import split_target
@@ -65,15 +65,15 @@ class _Asked:
         self.translator = inference.translator
         self.content_type = b""
         self.authorization: bytes | None = None
-        self.headers: list[tuple[str, str]] = []
+        pairs = []
         for key, value in headers:
-            self.headers.append((key.decode("latin-1"), value.decode("latin-1")))
+            pairs.append((key.decode("latin-1"), value.decode("latin-1")))
             lower = key.lower()
             if lower == b"content-type":
                 self.content_type = value
             elif lower == b"authorization":
                 self.authorization = value
-        self.headers += inference.server_headers
+        self.headers = pack_headers([*pairs, *inference.server_headers])
         self.media_type, self.form = kind_of(self.content_type)
         self.query_parts = [Part(name, "", [value.encode()]) for name, value in query]
 

@@ -11,6 +11,7 @@ import json
 import re
 from http import HTTPStatus
 from os import urandom
+from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from flambeau.control.views import plain
@@ -51,8 +52,11 @@ _UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _LOWEST_FINAL, _ERROR, _BEYOND = 200, 400, 600
 _OWN_PHRASES = {413: "Request Entity Too Large", 414: "Request-URI Too Long"}
 _CLASS_PHRASES = {2: "Success", 3: "Redirection", 4: "Client Error", 5: "Server Error"}
-_VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 _POOL = 256
+"""Request ids made at once."""
+_DIGITS, _LENGTH = 32, 36
+_GROUPS = Struct("8s 4s 4s 4s 12s" * _POOL)
+_VARIANT = bytes.maketrans(b"0123456789abcdef", b"89ab" * 4)
 
 UNEXPECTED = (
     "The server met an unexpected condition; its log has the cause under this x-request-id."
@@ -61,16 +65,17 @@ UNEXPECTED = (
 
 def _identifiers() -> Iterator[str]:
     while True:
-        pool = urandom(16 * _POOL).hex()
-        for i in range(0, 32 * _POOL, 32):
-            yield (
-                f"{pool[i : i + 8]}-{pool[i + 8 : i + 12]}-4{pool[i + 13 : i + 16]}-"
-                f"{_VARIANT[pool[i + 16]]}{pool[i + 17 : i + 20]}-{pool[i + 20 : i + 32]}"
-            )
+        digits = bytearray(urandom(_DIGITS // 2 * _POOL).hex(), "ascii")
+        digits[12::_DIGITS] = b"4" * _POOL
+        digits[16::_DIGITS] = digits[16::_DIGITS].translate(_VARIANT)
+        groups = _GROUPS.unpack(digits)
+        text = b"-".join(groups).decode()
+        for start in range(0, len(text), _LENGTH + 1):
+            yield text[start : start + _LENGTH]
 
 
 fresh_id = _identifiers().__next__
-"""A new lower-case random UUID. Random bytes are drawn for many at once."""
+"""A new lower-case random UUID. Many are made at once, which costs far less."""
 
 
 def as_json(document: Any) -> bytes:

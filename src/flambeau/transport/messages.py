@@ -8,9 +8,12 @@ behind it (``frames``). Structs are arrays on the wire; add fields at the end on
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Kind(IntEnum):
@@ -59,6 +62,26 @@ class Load(msgspec.Struct, array_like=True, gc=False):
     it holds: dates, sets, keys that are no text."""
 
 
+Headers = msgspec.Raw
+"""Headers as ``pack_headers`` wrote them. Clients send the same ones again and again, and few
+handlers look at them: they are packed once, travel as bytes, and are unpacked when asked for."""
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(list[tuple[str, str]]).decode
+
+
+def pack_headers(pairs: Sequence[tuple[str, str]]) -> Headers:
+    """``pairs``, in their order and spelling, ready to travel."""
+    return Headers(_pack(pairs))
+
+
+def unpack_headers(headers: Headers) -> list[tuple[str, str]]:
+    """The pairs that were packed."""
+    return _unpack(headers)
+
+
+NO_HEADERS = pack_headers([])
+
+
 class PartHead(msgspec.Struct, array_like=True, gc=False):
     """One named input of a job; ``size`` bytes of the frame's blob section are its value."""
 
@@ -72,7 +95,7 @@ class JobHead(msgspec.Struct, array_like=True, gc=False):
 
     id: int
     request_id: str
-    headers: list[tuple[str, str]]
+    headers: Headers
     parts: list[PartHead]
 
 
@@ -154,6 +177,8 @@ class Replies(msgspec.Struct, array_like=True, gc=False):
     metrics: list[MetricPoint] = msgspec.field(default_factory=list)
     done: bool = True
     """The batch is finished; False on pieces of a stream."""
+    timed: bool = False
+    """The handler has returned, so that ``handler_us`` is the PredictionTime of these requests."""
 
 
 class Pong(msgspec.Struct, array_like=True, gc=False):

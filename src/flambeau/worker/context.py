@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, cast
 
+from flambeau.transport.messages import unpack_headers
 from flambeau.worker.rows import media_type
 
 if TYPE_CHECKING:
@@ -260,5 +261,5 @@ def _headers(job: JobHead) -> dict[str, Any]:
     headers: dict[str, Any] = {
         part.name: {"content-type": media_type(part.content_type)} for part in job.parts
     }
-    headers.update(job.headers)
+    headers.update(unpack_headers(job.headers))
     return headers

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import sys
 import traceback
-from time import perf_counter_ns, time
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from flambeau.transport.frames import ProtocolError
-from flambeau.transport.messages import MetricPoint, Replies
+from flambeau.transport.messages import Replies
 from flambeau.worker import results
 from flambeau.worker.failures import (
     INTERNAL,
@@ -27,7 +27,7 @@ from flambeau.worker.rows import decoded_rows, raw_rows
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flambeau.transport.messages import JobHead, ReplyHead
+    from flambeau.transport.messages import JobHead, MetricPoint, ReplyHead
     from flambeau.worker.context import Batch, Context
     from flambeau.worker.link import ServerLink
 
@@ -54,7 +54,6 @@ class Service:
         self._link = link
         self._rows = decoded_rows if decode else raw_rows
         self._limit = max_response_size
-        self._dimensions = [("ModelName", context.model_name), ("Level", "Model")]
         self._drain: Callable[[], list[MetricPoint]] = context.metrics.drain
 
     def answer(self, jobs: list[JobHead], bodies: list[bytearray]) -> None:
@@ -77,10 +76,8 @@ class Service:
             status, text = told_to_client(error)
             self._fail(jobs, status, text, (perf_counter_ns() - started) // 1000)
             return
-        points = self._drain()
-        points.append(self._prediction_time(jobs, handler_us))
         try:
-            self._link.send(Replies(heads, handler_us, points), blobs)
+            self._link.send(Replies(heads, handler_us, self._drain(), timed=True), blobs)
         except ProtocolError as error:
             self._fail(jobs, INTERNAL, f"the answers of the batch are too large: {error}", 0)
 
@@ -132,18 +129,6 @@ class Service:
                 self._context.set_response_header(index, "ts_stream_next", stream_next)
             mores.append(verdict is not None and not verdict)
         return mores
-
-    def _prediction_time(self, jobs: list[JobHead], handler_us: int) -> MetricPoint:
-        ids = jobs[0].request_id if len(jobs) == 1 else ",".join([job.request_id for job in jobs])
-        return MetricPoint(
-            PREDICTION_METRIC,
-            round(handler_us / 1000, 2),
-            "Milliseconds",
-            "gauge",
-            self._dimensions,
-            ids,
-            int(time()),
-        )
 
     def _fail(self, jobs: list[JobHead], status: int, text: str, handler_us: int) -> None:
         pairs = [results.failed(job, status, text) for job in jobs]

@@ -42,6 +42,7 @@ from flambeau.errors import (
 )
 from flambeau.jobs.job import Job, Part
 from flambeau.supervision import slot as slots
+from flambeau.transport.messages import NO_HEADERS
 
 pytestmark = pytest.mark.usefixtures("loud_loop")
 
@@ -96,7 +97,7 @@ class Desk:
 
     def ask(self, version: str | None = None) -> asyncio.Future:
         answered = asyncio.get_running_loop().create_future()
-        job = Job("r", [], [Part("body", "", [b"x"])], lambda _, a: answered.set_result(a))
+        job = Job("r", NO_HEADERS, [Part("body", "", [b"x"])], lambda _, a: answered.set_result(a))
         self.plane.submit("m", version, job)
         return answered
 

@@ -10,6 +10,7 @@ import pytest
 from flambeau.errors import HandlerFailed
 from flambeau.grpc.conversation import MOST_OPEN
 from flambeau.grpc.inference_pb2 import PredictionsRequest
+from flambeau.transport.messages import unpack_headers
 
 Code = grpc.StatusCode
 LIMIT = 10
@@ -40,7 +41,7 @@ async def test_answers_leave_when_they_are_there_and_name_their_sequence(call, p
 async def test_the_handler_learns_the_sequence_and_what_the_client_says_of_it(call, plane):
     for request in (of("a", start=b"True"), of("a"), of("a", end=b"true"), of("a", end=b"no")):
         await call.write(request)
-    seen = [(await plane.job()).headers for _ in range(4)]
+    seen = [unpack_headers((await plane.job()).headers) for _ in range(4)]
     sequence = ("ts_request_sequence_id", "a")
     assert seen == [
         [sequence, ("ts_request_sequence_start", "true")],

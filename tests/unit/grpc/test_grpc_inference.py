@@ -13,6 +13,7 @@ from flambeau.errors import HandlerFailed
 from flambeau.grpc.asking import HIGH_WATER, Inbox
 from flambeau.grpc.inference_pb2 import PredictionsRequest
 from flambeau.jobs.job import Answer, Job
+from flambeau.transport.messages import NO_HEADERS, unpack_headers
 
 Code = grpc.StatusCode
 ECHO = PredictionsRequest(model_name="echo", input={"data": b"x"})
@@ -30,7 +31,7 @@ async def test_inputs_reach_the_handler_by_name_and_undecoded(served, plane, ans
     call = served.call("Predictions")(request, metadata=(("x-mine", "1"),))
     job = await plane.job()
     assert sorted(job.parts) == [("a", "", [b"1"]), ("b", "", [b"\x00\xff"])]
-    assert job.headers == []
+    assert unpack_headers(job.headers) == []
     assert not job.version_given
     answers.last(job, b"\x01")
     assert (await call).prediction == b"\x01"
@@ -151,7 +152,7 @@ async def test_a_slow_reader_that_goes_away_lets_its_worker_go_on(
 
 async def test_an_inbox_holds_each_worker_back_once(flow):
     inbox = Inbox()
-    jobs = [Job("1", [], [], inbox.put), Job("2", [], [], inbox.put)]
+    jobs = [Job("1", NO_HEADERS, [], inbox.put), Job("2", NO_HEADERS, [], inbox.put)]
     for job in jobs:
         job.flow = flow
         job.answer(Answer(body=b"x" * (HIGH_WATER + 1), more=True))

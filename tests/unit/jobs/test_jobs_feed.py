@@ -18,7 +18,15 @@ from flambeau.jobs.feed import Feed, Prefetch
 from flambeau.jobs.job import Answer, Job, Part
 from flambeau.supervision.channel import connect
 from flambeau.transport import frames
-from flambeau.transport.messages import Cancel, Kind, Predict, Replies, ReplyHead
+from flambeau.transport.messages import (
+    Cancel,
+    Kind,
+    Predict,
+    Replies,
+    ReplyHead,
+    pack_headers,
+    unpack_headers,
+)
 
 
 @pytest.fixture
@@ -42,7 +50,9 @@ def some(count: int, *chunks: bytes) -> tuple[list[Job], dict[int, list[Answer]]
         answers.setdefault(job.id, []).append(answer)
 
     parts = [Part("body", "text/plain", list(chunks) or [b"x"])]
-    return [Job(f"r{n}", [("k", "v")], list(parts), take) for n in range(count)], answers
+    return [
+        Job(f"r{n}", pack_headers([("k", "v")]), list(parts), take) for n in range(count)
+    ], answers
 
 
 def replies(jobs: list[Job], micros: int = 1000, **fields) -> tuple[Replies, list[bytes]]:
@@ -66,7 +76,7 @@ async def test_one_write_carries_every_batch_added(line):
     first, body = read(reader)
     assert isinstance(first, Predict)
     assert [job.id for job in first.jobs] == [jobs[0].id, jobs[1].id]
-    assert (first.jobs[0].request_id, first.jobs[0].headers) == ("r0", [("k", "v")])
+    assert (first.jobs[0].request_id, unpack_headers(first.jobs[0].headers)) == ("r0", [("k", "v")])
     assert (first.jobs[0].parts[0].content_type, first.jobs[0].parts[0].size) == ("text/plain", 3)
     assert body == b"abcabc"
     assert read(reader)[1] == b"abc"

@@ -6,13 +6,14 @@ from flambeau.errors import NoWorker
 from flambeau.jobs.batching import BatchPolicy, DynamicBatcher
 from flambeau.jobs.job import Answer, Job, Part
 from flambeau.jobs.queue import JobQueue
+from flambeau.transport.messages import NO_HEADERS
 
 
 def jobs_of(marks: str, capacity: int = 100) -> tuple[JobQueue, list[Job]]:
     """A queue with one job a letter: ``.`` plain, ``a`` alone, ``x`` gone, ``!`` answered."""
     queue, jobs = JobQueue(capacity), []
     for number, mark in enumerate(marks):
-        job = Job(str(number), [], [Part("body", "", [b"1"])], lambda *_: None)
+        job = Job(str(number), NO_HEADERS, [Part("body", "", [b"1"])], lambda *_: None)
         job.arrived = float(number)
         job.alone = mark == "a"
         assert queue.put(job)
@@ -59,7 +60,7 @@ def test_a_gone_job_that_was_alone_ends_no_batch():
 
 def test_a_full_queue_takes_no_more_until_somebody_has_gone():
     queue, jobs = jobs_of("...", capacity=3)
-    late = Job("late", [], [], lambda *_: None)
+    late = Job("late", NO_HEADERS, [], lambda *_: None)
     assert not queue.put(late)
     jobs[1].cancel()
     assert queue.put(late)
@@ -74,8 +75,8 @@ def test_what_is_pending_counts_no_dead():
 def test_jobs_put_back_come_first_and_in_order_over_any_capacity():
     queue, _ = jobs_of("....", capacity=4)
     batch = queue.take(2, 1.0)
-    assert queue.put(Job("4", [], [], lambda *_: None))
-    assert queue.put(Job("5", [], [], lambda *_: None))
+    assert queue.put(Job("4", NO_HEADERS, [], lambda *_: None))
+    assert queue.put(Job("5", NO_HEADERS, [], lambda *_: None))
     queue.put_back(batch)
     assert {job.taken for job in batch} == {0.0}
     assert len(queue) == 6
@@ -154,7 +155,7 @@ def test_how_long_until_it_may_be_otherwise(mode, marks, now, wait):
 
 def test_a_job_is_answered_once():
     got: list[int] = []
-    job = Job("1", [], [], lambda _, answer: got.append(answer.status))
+    job = Job("1", NO_HEADERS, [], lambda _, answer: got.append(answer.status))
     job.answer(Answer(201))
     job.answer(Answer(202))
     job.fail(NoWorker("no"))
@@ -165,7 +166,9 @@ def test_a_job_is_answered_once():
 
 def test_a_stream_is_many_pieces_and_one_end():
     got: list[bytes] = []
-    job = Job("1", [], [Part("body", "", [b"x"])], lambda _, answer: got.append(answer.body))
+    job = Job(
+        "1", NO_HEADERS, [Part("body", "", [b"x"])], lambda _, answer: got.append(answer.body)
+    )
     for body in (b"1", b"2"):
         job.answer(Answer(body=body, more=True))
         assert job.streaming
@@ -185,7 +188,7 @@ def test_a_gone_client_is_told_nothing_and_the_flow_once():
         def cancel(self, job):
             told.append(job)
 
-    job = Job("1", [], [Part("body", "", [b"x"])], lambda *_: pytest.fail("told"))
+    job = Job("1", NO_HEADERS, [Part("body", "", [b"x"])], lambda *_: pytest.fail("told"))
     job.flow = Flow()
     job.cancel()
     job.cancel()
@@ -195,5 +198,5 @@ def test_a_gone_client_is_told_nothing_and_the_flow_once():
 
 
 def test_ids_are_never_used_twice():
-    ids = [Job("", [], [], lambda *_: None).id for _ in range(100)]
+    ids = [Job("", NO_HEADERS, [], lambda *_: None).id for _ in range(100)]
     assert sorted(set(ids)) == ids

@@ -363,6 +363,27 @@ class TestLogLines:
             for number in ("2", "0.01")
         ]
 
+    def test_an_answered_batch_gets_a_line_with_the_time_its_handler_took(self):
+        lines: list[str] = []
+        metrics = made(model_sink=lines.extend, clock=Clock())
+        model = metrics.model("echo", "1.0")
+        model.batch(2, 0.0, 0.012346, 0.0, "id-1,id-2")
+        metrics.flush()
+        [line] = lines
+        assert line == (
+            "PredictionTime.ms:12.35|#ModelName:echo,Level:Model|#hostname:vm,"
+            "requestID:id-1,id-2,timestamp:1795342560"
+        )
+        labels = {"ModelName": "echo", "Level": "Model", "Hostname": "vm"}
+        assert value(metrics, "PredictionTime", **labels) == 12.35
+
+    def test_a_failed_batch_has_no_prediction_time(self):
+        lines: list[str] = []
+        metrics = made(model_sink=lines.extend, clock=Clock())
+        metrics.model("echo", "1.0").batch(2, 0.0, 0.012346, 0.0)
+        metrics.flush()
+        assert lines == []
+
     def test_a_counter_gets_one_line_a_second_with_what_was_added(self):
         lines: list[str] = []
         clock = Clock()

@@ -27,6 +27,7 @@ from flambeau.transport.messages import (
     Replies,
     ReplyHead,
     Stop,
+    pack_headers,
 )
 
 text = st.text(max_size=20)
@@ -66,7 +67,10 @@ MESSAGES = {
         environment=st.dictionaries(text, text, max_size=3),
     ),
     Kind.PREDICT: st.builds(
-        Predict, st.lists(st.builds(JobHead, count, text, pairs, parts), max_size=3)
+        Predict,
+        st.lists(
+            st.builds(JobHead, count, text, st.builds(pack_headers, pairs), parts), max_size=3
+        ),
     ),
     Kind.CANCEL: st.builds(Cancel, st.lists(count, max_size=3)),
     Kind.STOP: st.builds(Stop),

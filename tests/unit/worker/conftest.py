@@ -26,6 +26,7 @@ from flambeau.transport.messages import (
     Replies,
     ReplyHead,
     Stop,
+    pack_headers,
 )
 
 SOURCE = str(Path(flambeau.__file__).parent.parent)
@@ -98,7 +99,9 @@ class Worker:
         for row in rows:
             parts = [PartHead(name, kind, len(value)) for name, (kind, value) in row.items()]
             blobs += [value for _, value in row.values()]
-            jobs.append(JobHead(self.next_id, f"request-{self.next_id}", list(headers), parts))
+            jobs.append(
+                JobHead(self.next_id, f"request-{self.next_id}", pack_headers(headers), parts)
+            )
             ids.append(self.next_id)
             self.next_id += 1
         self.send(Predict(jobs), blobs)

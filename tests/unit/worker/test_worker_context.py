@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from flambeau.transport.messages import JobHead, PartHead
+from flambeau.transport.messages import JobHead, PartHead, pack_headers
 from flambeau.worker.context import Batch, Context, RequestProcessor, attach
 
 
@@ -17,7 +17,7 @@ def context_of(*jobs: JobHead) -> Context:
 
 
 def job(number=1, headers=(), parts=()):
-    return JobHead(number, f"id-{number}", list(headers), list(parts))
+    return JobHead(number, f"id-{number}", pack_headers(headers), list(parts))
 
 
 def test_a_context_made_by_hand_has_what_it_was_given():

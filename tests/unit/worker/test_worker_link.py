@@ -6,7 +6,16 @@ import threading
 import pytest
 
 from flambeau.transport import frames
-from flambeau.transport.messages import Cancel, JobHead, PartHead, Ping, Predict, Replies, ReplyHead
+from flambeau.transport.messages import (
+    NO_HEADERS,
+    Cancel,
+    JobHead,
+    PartHead,
+    Ping,
+    Predict,
+    Replies,
+    ReplyHead,
+)
 from flambeau.worker.link import LinkLost, ServerLink
 
 
@@ -33,7 +42,9 @@ def test_many_large_blobs_are_sent_whole(ends):
 
 def test_a_frame_cut_short_is_the_end(ends):
     ours, link = ends
-    whole = frames.frame(Predict([JobHead(1, "r", [], [PartHead("body", "", 10)])]), [b"x" * 10])
+    whole = frames.frame(
+        Predict([JobHead(1, "r", NO_HEADERS, [PartHead("body", "", 10)])]), [b"x" * 10]
+    )
     ours.sendall(whole[:-3])
     ours.shutdown(socket.SHUT_WR)
     assert link.receive() is None

@@ -5,7 +5,7 @@ import logging
 import pytest
 import yaml
 
-from flambeau.transport.messages import JobHead
+from flambeau.transport.messages import NO_HEADERS, JobHead
 from flambeau.worker.context import Batch
 from flambeau.worker.metric import CachingMetric
 from flambeau.worker.metric_file import MetricsCachePyYamlError
@@ -83,9 +83,9 @@ def test_outside_a_request_the_level_is_error(metrics):
 def test_the_ids_are_those_of_the_batch_in_hand(metrics):
     batch = Batch()
     metrics.follow(batch)
-    batch.begin([JobHead(1, "b0", [], [])])
+    batch.begin([JobHead(1, "b0", NO_HEADERS, [])])
     metrics.add_counter("C", 1)
-    batch.begin([JobHead(2, "b1", [], []), JobHead(3, "b2", [], [])])
+    batch.begin([JobHead(2, "b1", NO_HEADERS, []), JobHead(3, "b2", NO_HEADERS, [])])
     metrics.add_counter("C", 1)
     assert [point.request_ids for point in metrics.drain()] == ["b0", "b1,b2"]
 

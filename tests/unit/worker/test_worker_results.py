@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flambeau.transport.messages import JobHead
+from flambeau.transport.messages import NO_HEADERS, JobHead
 from flambeau.worker.context import RequestProcessor
 from flambeau.worker.results import UnsupportedOutput, shaped_heads, to_bytes
 
-JOB = JobHead(7, "r", [], [])
+JOB = JobHead(7, "r", NO_HEADERS, [])
 
 
 class Colour(enum.IntEnum):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flambeau.transport.messages import JobHead, PartHead
+from flambeau.transport.messages import NO_HEADERS, JobHead, PartHead
 from flambeau.worker.rows import decode_json, decode_text, decoded_rows, media_type, raw_rows
 
 ODD_JSON = [
@@ -92,7 +92,7 @@ def test_text_is_utf8_and_anything_else_stays_bytes():
 )
 def test_the_content_type_decides_what_a_value_becomes(content_type, expected):
     body = bytearray(b'{"a": 1}')
-    jobs = [JobHead(1, "r", [], [PartHead("body", content_type, len(body))])]
+    jobs = [JobHead(1, "r", NO_HEADERS, [PartHead("body", content_type, len(body))])]
     (row,) = decoded_rows(jobs, [body])
     assert row == {"body": expected}
     assert type(row["body"]) is type(expected)
@@ -100,9 +100,9 @@ def test_the_content_type_decides_what_a_value_becomes(content_type, expected):
 
 def test_parts_are_dealt_out_to_their_jobs_and_the_last_of_a_name_wins():
     jobs = [
-        JobHead(1, "r", [], [PartHead("a", "", 1), PartHead("a", "", 1)]),
-        JobHead(2, "r", [], []),
-        JobHead(3, "r", [], [PartHead("b", "", 1)]),
+        JobHead(1, "r", NO_HEADERS, [PartHead("a", "", 1), PartHead("a", "", 1)]),
+        JobHead(2, "r", NO_HEADERS, []),
+        JobHead(3, "r", NO_HEADERS, [PartHead("b", "", 1)]),
     ]
     bodies = [bytearray(b"1"), bytearray(b"2"), bytearray(b"3")]
     for rows in (raw_rows(jobs, bodies), decoded_rows(jobs, bodies)):
@@ -110,7 +110,7 @@ def test_parts_are_dealt_out_to_their_jobs_and_the_last_of_a_name_wins():
 
 
 def test_raw_rows_decode_nothing():
-    jobs = [JobHead(1, "r", [], [PartHead("body", "application/json", 1)])]
+    jobs = [JobHead(1, "r", NO_HEADERS, [PartHead("body", "application/json", 1)])]
     assert raw_rows(jobs, [bytearray(b"1")]) == [{"body": bytearray(b"1")}]
 
 
