@@ -17,6 +17,7 @@ from bench.servers import SIDES, Server
 from bench.startup import start_figures
 from bench.venvs import provide
 from bench.workloads import WORKLOADS, Workload
+from bench.wrk import provide_wrk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,6 +125,7 @@ def main(arguments: Sequence[str]) -> int:
     """0 when everything ran, whether or not the targets are met."""
     chosen = options(arguments)
     provide(chosen.sides)
+    provide_wrk()
     results = report.Results()
     for workload in WORKLOADS:
         if not chosen.only or workload.name in chosen.only:

@@ -2,7 +2,7 @@
 
 Closed loop: each connection sends its next request when the answer to the last one is complete.
 Run as a program by ``measure``; prints one JSON object with requests, errors, seconds, p50_ms and
-p99_ms. It costs about twice the processor time of wrk, so wrk is preferred where it is installed.
+p99_ms. It costs about twice the processor time of wrk, so wrk is preferred where there is one.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,8 +16,11 @@ from typing import TYPE_CHECKING
 import psutil
 
 from bench.servers import bare_loop
+from bench.wrk import wrk
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bench.servers import Server
     from bench.workloads import Workload
 
@@ -62,13 +64,14 @@ class Loaded:
 
 def tool() -> str:
     """The load generator in use, as the report names it."""
-    return "wrk" if shutil.which("wrk") else "bench/load.py"
+    return "wrk" if wrk() else "bench/load.py"
 
 
 def apply_load(server: Server, workload: Workload, seconds: float) -> Loaded:
     """The counts of one run of the load generator."""
-    if shutil.which("wrk"):
-        return apply_wrk(server, workload, seconds)
+    program = wrk()
+    if program:
+        return apply_wrk(program, server, workload, seconds)
     command = [
         sys.executable,
         "-m",
@@ -90,7 +93,7 @@ def apply_load(server: Server, workload: Workload, seconds: float) -> Loaded:
     return Loaded(**json.loads(done.stdout))
 
 
-def apply_wrk(server: Server, workload: Workload, seconds: float) -> Loaded:
+def apply_wrk(program: Sequence[str], server: Server, workload: Workload, seconds: float) -> Loaded:
     """The same by wrk. It takes whole seconds only."""
     with tempfile.TemporaryDirectory() as folder:
         body, script = Path(folder, "body"), Path(folder, "request.lua")
@@ -99,7 +102,7 @@ def apply_wrk(server: Server, workload: Workload, seconds: float) -> Loaded:
             f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "{workload.content_type}"\n'
             f'local file = io.open("{body}", "rb")\nwrk.body = file:read("*all")\nfile:close()\n'
         )
-        command = ["wrk", "-t1", f"-c{workload.connections}", f"-d{max(1, round(seconds))}s"]
+        command = [*program, "-t1", f"-c{workload.connections}", f"-d{max(1, round(seconds))}s"]
         command += ["--latency", "--timeout", "30s", "-s", str(script)]
         done = subprocess.run(
             [*command, f"http://127.0.0.1:{server.port}{server.path}"],
