@@ -131,7 +131,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     ] = msgspec.field(default_factory=dict)
     model_snapshot: Annotated[
         Snapshot | None,
-        Setting("JSON: the models a snapshot restores.", env=None, effect=Effect.LATER),
+        Setting("JSON: the models a snapshot restores.", env=None),
     ] = None
     enable_model_api: Annotated[
         bool,

@@ -102,6 +102,15 @@ def test_what_was_written_is_read_back_as_it_was(
     assert (version.mar_name, version.batch_size, version.response_timeout) == ("one.mar", 4, 33)
 
 
+def test_every_line_of_a_snapshot_is_in_effect(
+    options: Callable[[str], Options], tmp_path: Path
+) -> None:
+    SnapshotFiles(options("job_queue_size=7\n")).write("startup", MODELS)
+    (tmp_path / "config.properties").unlink()
+    notices = load(Flags(), {}, tmp_path).notices
+    assert not [notice for notice in notices if "not yet" in notice or "unknown" in notice]
+
+
 def test_only_what_differs_from_the_defaults_is_written(
     options: Callable[[str], Options],
 ) -> None:
