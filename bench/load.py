@@ -2,7 +2,7 @@
 
 Closed loop: each connection sends its next request when the answer to the last one is complete.
 Run as a program by ``measure``; prints one JSON object with requests, errors, seconds, p50_ms and
-p99_ms. It costs about twice the processor time of wrk, so wrk is preferred where there is one.
+p99_ms. It costs more processor time than wrk, so wrk is preferred where there is one.
 """
 
 from __future__ import annotations
@@ -14,11 +14,16 @@ import socket
 import sys
 from time import perf_counter
 
+LARGEST_PIECE = 262144
+"""Bytes read at once."""
+SHORT = 16384
+"""Bytes an empty send buffer takes without fail."""
+
 
 class Connection:
     """One keep-alive connection and the answer being read from it."""
 
-    __slots__ = ("begun", "buffer", "expected", "fd", "head", "pending", "socket")
+    __slots__ = ("begun", "buffer", "expected", "fd", "head", "pending", "room", "socket")
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.socket = socket.create_connection(address)
@@ -27,6 +32,7 @@ class Connection:
         self.fd = self.socket.fileno()
         self.pending: memoryview | None = None
         self.buffer = b""
+        self.room = LARGEST_PIECE
         self.expected = 0
         self.head = b""
         self.begun = 0.0
@@ -34,7 +40,9 @@ class Connection:
     def send(self, request: bytes) -> bool:
         """Start the next request. False when the kernel took only a part of it."""
         self.begun = perf_counter()
-        return self._push(memoryview(request))
+        # A short request goes out whole: worth the shortcut, it is every request of most workloads.
+        sent = self.socket.send(request) if len(request) < SHORT else 0
+        return sent == len(request) or self._push(memoryview(request)[sent:])
 
     def resume(self) -> bool:
         """Send on what was left. False while a part still waits."""
@@ -53,7 +61,7 @@ class Connection:
 
     def receive(self) -> int:
         """The status once the answer is complete, 0 while it is not. Raises ConnectionError at its end."""
-        piece = self.socket.recv(262144)
+        piece = self.socket.recv(self.room)
         if not piece:
             raise ConnectionResetError("closed by the server")
         if not self.buffer and len(piece) == self.expected and piece.startswith(self.head):
@@ -65,6 +73,8 @@ class Connection:
         status = int(self.buffer[9:12])
         if status == 200:
             self.expected, self.head = size, self.buffer[:12]
+            # Room for a large piece is costly to make: the next answer is as long as this one.
+            self.room = min(size + 1, LARGEST_PIECE)
         self.buffer = b""
         return status
 
