@@ -35,7 +35,7 @@ from flambeau.rest.endpoints import elsewhere, served
 from flambeau.rest.route import Api, Site, When
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Coroutine, Sequence
 
     from flambeau.archive.store import ModelStore
     from flambeau.config.logs import Logs
@@ -49,8 +49,6 @@ logger = logging.getLogger("flambeau.server")
 
 STARTED = "Model server started."
 """The line scripts and tests wait for on standard output."""
-LOG_INTERVAL = 0.05
-"""Seconds between two flushes of the logs and the metric lines."""
 
 
 class StartFailed(Exception):  # noqa: N818 - named after the situation
@@ -92,7 +90,7 @@ class Server:
             gate = parts.gate(options)
             metrics = parts.metrics(options, logs)
             started.callback(metrics.flush, last=True)
-            self._own(started, _repeat(metrics.flush, LOG_INTERVAL), "metrics flush")
+            self._own(started, _flush(metrics, logs), "log flush")
             store = parts.model_store(options, temp)
             await asyncio.to_thread(store.sweep)
             plane = self._make_plane(started, store, logs, metrics)
@@ -121,7 +119,6 @@ class Server:
         for notice in notices:
             logger.warning("%s", notice)
         started.callback(logs.close)
-        self._own(started, _repeat(logs.flush, LOG_INTERVAL), "log flush")
         return logs
 
     def _say_what_runs(self) -> None:
@@ -306,7 +303,9 @@ def _grpc_servers() -> type[GrpcServers]:
     return GrpcServers
 
 
-async def _repeat(act: Callable[[], None], seconds: float) -> None:
+async def _flush(metrics: Metrics, logs: Logs) -> None:
+    pause = logs.flush()
     while True:
-        await asyncio.sleep(seconds)
-        act()
+        await asyncio.sleep(pause)
+        metrics.flush()
+        pause = logs.flush()

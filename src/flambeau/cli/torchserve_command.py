@@ -7,10 +7,9 @@ file. All messages go to stdout, where tools look for them.
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import click
 
 from flambeau.cli import launch
 from flambeau.cli.flags import flags_of, parser
@@ -30,23 +29,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser().parse_args(arguments)
     pid_file = PidFile()
     if parsed.version:
-        click.echo(f"TorchServe Version is {TORCHSERVE_VERSION}")
+        print(f"TorchServe Version is {TORCHSERVE_VERSION}")
         return 0
     if parsed.stop:
         return _stop(pid_file, wait=parsed.foreground)
     try:
         return _start(flags_of(parsed), pid_file, foreground=parsed.foreground)
     except launch.LaunchError as error:
-        click.echo(error)
+        print(error)
         return 1
 
 
 def _start(flags: Flags, pid_file: PidFile, *, foreground: bool) -> int:
     warning = launch.rival_installation()
     if warning:
-        click.echo(warning, err=True)
+        print(warning, file=sys.stderr)
     if launch.claim(pid_file):
-        click.echo("Removing orphan pid file.")
+        print("Removing orphan pid file.")
     if foreground:
         return _serve(flags, pid_file)
     launch.checked(flags)
@@ -69,12 +68,12 @@ def _serve(flags: Flags, pid_file: PidFile) -> int:
 def _stop(pid_file: PidFile, *, wait: bool) -> int:
     ended = launch.stop(pid_file, wait_s=STOP_WAIT_S if wait else 0.0)
     if ended is None:
-        click.echo("TorchServe is not currently running.")
+        print("TorchServe is not currently running.")
         return 0
     Path("key_file.json").unlink(missing_ok=True)
     if wait and not ended:
-        click.echo("Stopping TorchServe took too long.")
+        print("Stopping TorchServe took too long.")
         return 1
     pid_file.remove()
-    click.echo("TorchServe has stopped.")
+    print("TorchServe has stopped.")
     return 0

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 _REMEMBERED = 2048
 """Most beginnings of access lines kept."""
+LINES_A_FLUSH = 256
+"""Access lines aimed at: more hold up the loop for longer, and their text takes memory."""
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.01, 0.05
+"""Seconds between two flushes: of a busy server, of one that idles and should do so cheaply."""
 _NOTHING = Details()
 _log = logging.getLogger("flambeau.logs")
 
@@ -91,6 +95,10 @@ class AccessLog:
     ) -> None:
         """One request was answered: who asked what, the status, and how long it took."""
         self._append((time(), peer, method, target, version, status, ms, request_id, details))
+
+    def waiting(self) -> int:
+        """Lines written and not yet handed over."""
+        return len(self._lines)
 
     def flush(self) -> None:
         """Format and hand over the lines so far."""
@@ -257,6 +265,7 @@ class Logs:
         self._screen = Writer("console-writer")
         self._console = Console(console or sys.stdout)
         self._lost = 0
+        self._pause = LONGEST_PAUSE
         outlets = {stream: _Outlet(stream, self) for stream in Stream}
         self._server = _ServerLog(self, outlets[Stream.SERVER])
         self._server_outlet = outlets[Stream.SERVER]
@@ -277,14 +286,17 @@ class Logs:
             logging.getLogger(name).setLevel(level)
         logging.captureWarnings(capture=True)
 
-    def flush(self) -> None:
-        """Hand over what has come since the last call. Called every 50 ms, and at the end."""
+    def flush(self) -> float:
+        """Hand over what has come since the last call; the seconds after which to call again."""
+        waited, lines = self._pause, self.access.waiting()
+        self._pause = min(LONGEST_PAUSE, max(SHORTEST_PAUSE, waited * LINES_A_FLUSH / (lines or 1)))
         self.access.flush()
         self.model.flush()
         lost = self.files.lost + self._screen.lost
         if lost > self._lost and self.files.idle:
             _log.warning("log writing fell behind: characters_lost=%d", lost - self._lost)
             self._lost = lost
+        return self._pause
 
     def copy(self, text: str) -> None:
         """Lines of another log, for the server's log and the console."""

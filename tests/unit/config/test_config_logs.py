@@ -11,7 +11,7 @@ import pytest
 
 from flambeau.config.lines import Details, Stamps, visible
 from flambeau.config.log_plan import OFF, FilePlan, Stream, default_plan
-from flambeau.config.logs import Logs
+from flambeau.config.logs import LINES_A_FLUSH, LONGEST_PAUSE, SHORTEST_PAUSE, Logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -280,6 +280,32 @@ def test_closing_gives_logging_back(open_logs):
     opened.logs.close()
     logging.getLogger("flambeau.x").warning("after the end")
     assert "after the end" not in opened.text("ts_log")
+
+
+class TestPauses:
+    """The seconds after which the next flush is due."""
+
+    def test_an_idle_server_wakes_up_rarely(self, open_logs):
+        logs = open_logs().logs
+        assert [logs.flush() for _ in range(3)] == [LONGEST_PAUSE] * 3
+
+    def test_a_busy_server_flushes_about_as_many_lines_each_time(self, open_logs):
+        opened = open_logs()
+        for _ in range(2 * LINES_A_FLUSH):
+            say(opened)
+        assert opened.logs.flush() == LONGEST_PAUSE / 2
+        for _ in range(LINES_A_FLUSH):
+            say(opened)
+        assert opened.logs.flush() == LONGEST_PAUSE / 2
+
+    def test_there_is_a_shortest_pause_and_a_way_back(self, open_logs):
+        opened = open_logs()
+        for _ in range(100 * LINES_A_FLUSH):
+            say(opened)
+        assert opened.logs.flush() == SHORTEST_PAUSE
+        say(opened)
+        assert opened.logs.flush() == LONGEST_PAUSE
+        assert opened.text("access_log").count("\n") == 100 * LINES_A_FLUSH + 1
 
 
 def test_stamps_have_milliseconds_after_a_comma():
