@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ from flambeau.config.setting import Effect
 from flambeau.config.table import rows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flambeau.config.options import Options
 
 KEPT = 100
@@ -42,17 +44,20 @@ class Occasion(StrEnum):
 class SnapshotFiles:
     """Writes snapshots into the folder ``config`` of the log location."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, clock: Callable[[], datetime] | None = None) -> None:
         self.folder = options.log_location / "config"
         self._settings = _settings(options)
+        self._clock = clock or (lambda: datetime.now(UTC))
+        self._latest = datetime.min.replace(tzinfo=UTC)
 
     def write(self, occasion: str, models: dict[str, Any]) -> Path:
         """Write one snapshot of the settings and ``models``; its path comes back. Blocks.
 
+        Its name sorts after that of every earlier one of this server.
         Raises OSError when the folder cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        now = datetime.now(UTC)
+        now = self._now()
         name = f"{now:%Y%m%d%H%M%S}{now.microsecond // 1000:03d}-{Occasion(occasion)}.cfg"
         document = {
             "name": name,
@@ -74,6 +79,19 @@ class SnapshotFiles:
             draft.unlink(missing_ok=True)
         self._prune()
         return path
+
+    def _now(self) -> datetime:
+        """A time in whole milliseconds, each later than the last.
+
+        Two changes within one millisecond would share a name, and after a clock that went back an
+        older file would be taken for the newest.
+        """
+        now = self._clock()
+        now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        if now <= self._latest:
+            now = self._latest + timedelta(milliseconds=1)
+        self._latest = now
+        return now
 
     def _prune(self) -> None:
         ours = sorted(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import javaproperties
@@ -188,6 +189,22 @@ def test_the_newest_by_name_is_taken_whatever_its_occasion(
     after = restarted(tmp_path)
     assert after.model_snapshot is not None
     assert after.model_snapshot.models == {}
+
+
+@pytest.mark.parametrize("step", [timedelta(0), -timedelta(hours=1)], ids=["stands", "goes back"])
+def test_the_last_written_is_the_newest_though_the_clock(
+    options: Callable[[str], Options], step: timedelta
+) -> None:
+    instant = datetime(2026, 12, 31, 23, 59, 59, 999_500, tzinfo=UTC)
+    times = iter([instant + step * turn for turn in range(3)])
+    files = SnapshotFiles(options(""), clock=lambda: next(times))
+    paths = [files.write(occasion, {}) for occasion in ("startup", "snapshot", "shutdown")]
+    assert [path.name for path in sorted(files.folder.iterdir())] == [
+        "20261231235959999-startup.cfg",
+        "20270101000000000-snapshot.cfg",
+        "20270101000000001-shutdown.cfg",
+    ]
+    assert newest_snapshot(files.folder) == paths[-1]
 
 
 @pytest.mark.parametrize("cut", ["model_snapshot", '"one', "batchSize"])
