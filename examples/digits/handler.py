@@ -27,6 +27,12 @@ class DigitHandler(BaseHandler):
 
     def picture(self, value: object) -> torch.Tensor:
         """One picture of shape (1, 8, 8), values 0 to 1."""
+        if value is None:  # A form without that field, which is what curl -d sends.
+            raise PredictionException(
+                "no picture came: send it as the body (curl -T digit.png) or as the form field "
+                "'data' (curl -F data=@digit.png)",
+                400,
+            )
         try:
             if isinstance(value, (bytes, bytearray)):
                 pixels = torch.tensor(read_png(bytes(value)), dtype=torch.float32) / 255

@@ -71,6 +71,18 @@ def test_a_picture_that_cannot_be_read_is_the_clients_mistake(server: LiveServer
     assert "8x9" in wide.json()["message"]
 
 
+def test_a_picture_sent_as_a_form_by_mistake_is_told_how_to_be_sent(server: LiveServer) -> None:
+    """What ``curl -d`` and ``curl --data-binary`` do when no content type is given."""
+    answer = server.predict(
+        "digits",
+        (EXAMPLE / "digit.png").read_bytes(),
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert answer.status_code == 400
+    assert "no picture came" in answer.json()["message"]
+    assert "-T digit.png" in answer.json()["message"]
+
+
 def test_the_scale_call_of_the_printed_lines_gives_a_second_worker(server: LiveServer) -> None:
     answer = server.client.put(
         f"{server.management}/models/digits", params={"min_worker": 2, "synchronous": "true"}
