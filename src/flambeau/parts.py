@@ -37,8 +37,10 @@ from flambeau.security.grants import read_grants
 from flambeau.security.tls import context_of, read_pair
 from flambeau.security.tokens import Tokens
 from flambeau.supervision.environment import EnvironmentRule
+from flambeau.supervision.launcher import LOCAL, Launchers
 from flambeau.supervision.process import SpawnLauncher
 from flambeau.supervision.templates import ForkLauncher
+from flambeau.transport.messages import WorkerSettings
 
 if TYPE_CHECKING:
     import ssl
@@ -135,11 +137,13 @@ def environment_rule(options: Options) -> EnvironmentRule:
     return EnvironmentRule(options.blacklist_env_vars)
 
 
-def launcher(
+def launchers(
     options: Options, rule: EnvironmentRule, sink: Callable[[str, str, str], None]
-) -> Launcher:
-    """What starts workers."""
-    return ForkLauncher(rule, sink) if options.worker_preload else SpawnLauncher(rule, sink)
+) -> Launchers:
+    """What starts workers: one launcher for each kind of place."""
+    return Launchers(
+        {LOCAL: ForkLauncher(rule, sink) if options.worker_preload else SpawnLauncher(sink)}
+    )
 
 
 def workshop(
@@ -153,17 +157,24 @@ def workshop(
         worker_ids=worker_ids,
         prefetch=Prefetch(seconds=options.prefetch_ms / 1000, most=options.max_prefetch),
         strict_batching=options.batching is Batching.STRICT,
+        settings=worker_settings(options),
+        worker_environment={
+            "TS_DECODE_INPUT_REQUEST": str(options.decode_input_request).lower(),
+            "TS_IPEX_ENABLE": str(options.ipex_enable).lower(),
+            "TS_IPEX_GPU_ENABLE": str(options.ipex_gpu_enable).lower(),
+        },
+    )
+
+
+def worker_settings(options: Options) -> WorkerSettings:
+    """What every worker is told."""
+    return WorkerSettings(
         envelope=options.service_envelope or "",
         decode_input_request=options.decode_input_request,
         limit_max_image_pixels=options.limit_max_image_pixels,
         max_response_size=options.max_response_size,
         metrics_config=str(options.metrics_config or ""),
         sequence_headers=sequence_headers(options),
-        worker_environment={
-            "TS_DECODE_INPUT_REQUEST": str(options.decode_input_request).lower(),
-            "TS_IPEX_ENABLE": str(options.ipex_enable).lower(),
-            "TS_IPEX_GPU_ENABLE": str(options.ipex_gpu_enable).lower(),
-        },
     )
 
 

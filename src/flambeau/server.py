@@ -156,11 +156,11 @@ class Server:
         options = self._options
         numbers = itertools.count(options.initial_worker_port)
         rule = parts.environment_rule(options)
-        launcher = parts.launcher(options, rule, PrintedMetrics(metrics, logs.model.write))
-        started.push_async_callback(launcher.close)
+        launchers = parts.launchers(options, rule, PrintedMetrics(metrics, logs.model.write))
+        started.push_async_callback(launchers.close)
         plane = ControlPlane(
             store,
-            parts.workshop(options, launcher, rule, numbers.__next__),
+            parts.workshop(options, launchers, rule, numbers.__next__),
             metrics,
             parts.defaults(options),
             model_api=options.enable_model_api,

@@ -23,6 +23,7 @@ from flambeau.jobs.job import Answer, Job, Part
 from flambeau.metrics.definitions import read_definitions
 from flambeau.metrics.registry import Metrics
 from flambeau.supervision.environment import EnvironmentRule
+from flambeau.supervision.launcher import LOCAL, Launchers
 from flambeau.supervision.process import SpawnLauncher
 from flambeau.supervision.templates import ForkLauncher
 from flambeau.transport.messages import NO_HEADERS
@@ -133,9 +134,12 @@ def workshop() -> Callable[..., tuple[Workshop, list[tuple[str, ...]]]]:
     ) -> tuple[Workshop, list[tuple[str, ...]]]:
         lines: list[tuple[str, ...]] = []
         rule = EnvironmentRule(hidden)
-        launcher = (ForkLauncher if forked else SpawnLauncher)(
-            rule, lambda *line: lines.append(line)
-        )
+
+        def sink(*line: str) -> None:
+            lines.append(line)
+
+        local = ForkLauncher(rule, sink) if forked else SpawnLauncher(sink)
+        launcher = Launchers({LOCAL: local})
         numbers = itertools.count(9000)
         fields.setdefault("devices", SharedRound(0))
         shop = Workshop(launcher=launcher, rule=rule, worker_ids=numbers.__next__, **fields)
@@ -195,7 +199,6 @@ async def live(tmp_path, metrics, workshop):
         version = ModelVersion(
             spec_of(model_config, **fields), files, made, metrics.model("m", "1.0")
         )
-        await version.prepare()
         one = Live(version, made.launcher, lines)
         running.append(one)
         version.scale(workers, workers)

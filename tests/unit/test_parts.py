@@ -12,6 +12,7 @@ from flambeau.config.load import Flags, Source, settle
 from flambeau.config.options import Options
 from flambeau.errors import ModelNotFound
 from flambeau.rest.route import Api
+from flambeau.supervision.launcher import LOCAL
 from flambeau.supervision.process import SpawnLauncher
 from flambeau.supervision.templates import ForkLauncher
 
@@ -24,8 +25,8 @@ def options(**fields) -> Options:
 @pytest.mark.parametrize(("preload", "kind"), [(True, ForkLauncher), (False, SpawnLauncher)])
 def test_workers_are_forked_unless_switched_off(preload, kind):
     chosen = options(worker_preload=preload)
-    launcher = parts.launcher(chosen, parts.environment_rule(chosen), lambda *_: None)
-    assert type(launcher) is kind
+    launchers = parts.launchers(chosen, parts.environment_rule(chosen), lambda *_: None)
+    assert {name: type(each) for name, each in launchers.named.items()} == {LOCAL: kind}
 
 
 def test_the_rule_hides_what_the_setting_names(monkeypatch):
@@ -94,11 +95,12 @@ def test_the_workshop_holds_what_the_settings_say():
         service_envelope="json",
     )
     rule = parts.environment_rule(chosen)
-    launcher = parts.launcher(chosen, rule, lambda *_: None)
-    shop = parts.workshop(chosen, launcher, rule, iter(range(9)).__next__)
+    launchers = parts.launchers(chosen, rule, lambda *_: None)
+    shop = parts.workshop(chosen, launchers, rule, iter(range(9)).__next__)
     assert (shop.prefetch.seconds, shop.prefetch.most) == (0.0025, 3)
     assert shop.worker_environment["TS_DECODE_INPUT_REQUEST"] == "false"
-    assert (shop.max_response_size, shop.envelope, shop.decode_input_request) == (11, "json", False)
+    told = shop.settings
+    assert (told.max_response_size, told.envelope, told.decode_input_request) == (11, "json", False)
 
 
 def test_limits_are_those_of_the_settings():

@@ -22,7 +22,7 @@ from flambeau.cli.findings import Findings, Sample
 from flambeau.cli.screen import Failed, json_option, print_json
 from flambeau.cli.trial import Trial, opened
 from flambeau.errors import FlambeauError
-from flambeau.transport.messages import Load
+from flambeau.transport.messages import Load, WorkerSettings
 from flambeau.worker.failures import loading_failed
 
 _given = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -112,9 +112,9 @@ def _load_message(findings: Findings, envelope: str, gpu: int | None) -> Load:
         handler=findings.handler,
         batch_size=findings.config.batch_size or 1,
         gpu_id=gpu,
-        envelope=envelope,
         manifest=findings.manifest_document or {},
         model_yaml_config=findings.config_document or {},
+        settings=WorkerSettings(envelope=envelope),
     )
 
 

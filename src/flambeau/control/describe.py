@@ -62,7 +62,7 @@ def _worker(slot: Slot, gpu_usage: Callable[[int], str]) -> WorkerView:
         start_time=_time(slot.started),
         status="READY" if slot.ready else "UNLOADING",
         memory_usage=worker.resident_bytes() if worker is not None else 0,
-        pid=worker.pid if worker is not None else -1,
+        pid=worker.pids[0] if worker is not None else -1,
         gpu=gpu is not None,
         gpu_usage=NO_GPU if gpu is None else gpu_usage(gpu),
         state=str(standing.state) if failed else None,

@@ -176,7 +176,6 @@ class Lifecycle:
         self.registry.refuse_known(spec.name, spec.version)
         metrics = self._metrics.model(spec.name, spec.version)
         version = ModelVersion(spec, files, self._workshop, metrics)
-        await version.prepare()
         if self.stopping:
             raise ShuttingDown("The server is stopping and registers no more models.")
         self.registry.add(version)

@@ -24,11 +24,10 @@ from flambeau.jobs.batching import BatchPolicy, DynamicBatcher
 from flambeau.jobs.dispatch import Dispatcher
 from flambeau.jobs.feed import Prefetch
 from flambeau.jobs.queue import JobQueue
-from flambeau.supervision.imports import needed_imports
 from flambeau.supervision.launcher import WorkerCommand
 from flambeau.supervision.slot import Slot
 from flambeau.supervision.state import State
-from flambeau.transport.messages import Load
+from flambeau.transport.messages import Load, WorkerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,16 +60,7 @@ class Workshop:
     worker_ids: Callable[[], int]
     prefetch: Prefetch = field(default_factory=Prefetch)
     strict_batching: bool = False
-    envelope: str = ""
-    decode_input_request: bool = True
-    limit_max_image_pixels: bool = True
-    max_response_size: int = 6553500
-    metrics_config: str = ""
-    sequence_headers: tuple[str, str, str] = (
-        "ts_request_sequence_id",
-        "ts_request_sequence_start",
-        "ts_request_sequence_end",
-    )
+    settings: WorkerSettings = field(default_factory=WorkerSettings)
     worker_environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -91,7 +81,6 @@ class ModelVersion:
         )
         self._title = (spec.name, spec.version)
         self._workshop = workshop
-        self._preload = frozenset[str]()
         self._leaving: dict[asyncio.Task[None], Slot] = {}
         self._closed: FlambeauError | None = None
         self._trouble = False
@@ -152,12 +141,6 @@ class ModelVersion:
         return NO_WORKER.format(model=f'Model "{self.spec.name}"{named}')
 
     # -- workers
-
-    async def prepare(self) -> None:
-        """Find out what the handler imports, so that its workers can be forked."""
-        self._preload = await asyncio.to_thread(
-            needed_imports, self.files.model_dir, self.spec.handler
-        )
 
     def scale(self, least: int, most: int, grace: float | None = None) -> list[Slot]:
         """Have at least ``least`` and at most ``most`` workers; the new slots come back.
@@ -256,13 +239,17 @@ class ModelVersion:
         shop, spec = self._workshop, self.spec
         number = shop.worker_ids()
         name = f"W-{number}-{spec.name}_{spec.version}"
-        environment = shop.rule.for_model(
-            self.files.model_dir, spec.handler, shop.worker_environment
-        )
+        model_dir = self.files.model_dir
         return Slot(
             number,
-            WorkerCommand(name, self.files.model_dir, environment, self._preload),
-            self._load(name, environment),
+            WorkerCommand(
+                name=name,
+                model_dir=model_dir,
+                handler=spec.handler,
+                launcher=spec.launcher,
+                environment=shop.rule.for_model(model_dir, spec.handler, shop.worker_environment),
+            ),
+            self._load(name),
             shop.launcher,
             self.dispatcher.serve,
             startup_timeout=spec.startup_timeout,
@@ -290,8 +277,8 @@ class ModelVersion:
             else f'No worker of model "{self.spec.name}" can start: {standing.cause}'
         )
 
-    def _load(self, worker_name: str, environment: dict[str, str]) -> Load:
-        shop, spec = self._workshop, self.spec
+    def _load(self, worker_name: str) -> Load:
+        spec = self.spec
         return Load(
             model_name=spec.name,
             model_version=spec.version,
@@ -299,15 +286,9 @@ class ModelVersion:
             handler=spec.handler,
             batch_size=spec.batch_size,
             gpu_id=self.round.take(),
-            envelope=shop.envelope,
             manifest=spec.manifest,
             model_yaml_config=None if spec.yaml_text else spec.yaml,
             model_yaml_text=spec.yaml_text,
-            limit_max_image_pixels=shop.limit_max_image_pixels,
-            decode_input_request=shop.decode_input_request,
             worker_name=worker_name,
-            sequence_headers=shop.sequence_headers,
-            metrics_config=shop.metrics_config,
-            environment=environment,
-            max_response_size=shop.max_response_size,
+            settings=self._workshop.settings,
         )

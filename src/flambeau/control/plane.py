@@ -275,10 +275,11 @@ class ControlPlane:
     def worker_pids(self) -> list[int]:
         """Process ids of all running workers."""
         return [
-            slot.worker.pid
+            pid
             for version in self._registry
             for slot in version.slots
             if slot.worker is not None
+            for pid in slot.worker.pids
         ]
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from flambeau.archive.manifest import RuntimeType
 from flambeau.errors import BadRequest, InvalidModel
+from flambeau.supervision.launcher import LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,6 +84,8 @@ class ModelSpec:
     yaml: dict[str, Any] | None = None
     yaml_text: str = ""
     """What workers read instead of ``yaml``, if not empty."""
+    launcher: str = LOCAL
+    """Which of the server's launchers starts its workers."""
 
 
 def settle(

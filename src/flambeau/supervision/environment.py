@@ -1,7 +1,8 @@
 """The environment a worker sees.
 
 The server's own, without the names that ``blacklist_env_vars`` matches in full, plus what the
-server sets for the model. The rule also takes server-made names away, as measured.
+server sets for the model. The rule also takes server-made names away, as measured. A worker has
+it before its program starts.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class EnvironmentRule:
         return self.allow(self._server)
 
     def for_model(self, model_dir: Path, handler: str, extra: Mapping[str, str]) -> dict[str, str]:
-        """What a worker of one model gets on top: its import path and ``extra``.
+        """All that a worker of one model sees: what is inherited, its import path and ``extra``.
 
         The import path is the directory part of a ``dir/file.py:function`` handler, the server's
         own PYTHONPATH, the real model directory and, for a linked one, the folder above the link.
@@ -55,4 +56,4 @@ class EnvironmentRule:
         path.append(str(model_dir.resolve()))
         if model_dir.is_symlink():
             path.append(str(model_dir.parent))
-        return self.allow({"PYTHONPATH": os.pathsep.join(path), **extra})
+        return self.allow({**self._server, "PYTHONPATH": os.pathsep.join(path), **extra})

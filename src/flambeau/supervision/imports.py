@@ -9,6 +9,7 @@ expect.
 from __future__ import annotations
 
 import ast
+import asyncio
 import sys
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,36 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from flambeau.supervision.launcher import WorkerCommand
+
 LIGHT = frozenset({"ts", "flambeau", "msgspec"})
 """Top-level packages that cost nothing to import; they do not tell two templates apart."""
 HANDLERS = "ts.torch_handler."
 MOST_FILES = 200
+MOST_KEPT = 256
+"""Handlers whose imports are remembered."""
+
+
+class FoundImports:
+    """What handlers import, looked for once for all workers of a version, off the event loop.
+
+    An archive that is changed in its place is remembered as it was: what is then not imported
+    ahead, each of its workers imports itself.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Path, str], asyncio.Task[frozenset[str]]] = {}
+
+    async def of(self, command: WorkerCommand) -> frozenset[str]:
+        """The modules to import before ``command`` is carried out."""
+        key = (command.model_dir, command.handler)
+        found = self._found.get(key)
+        if found is None:
+            while len(self._found) >= MOST_KEPT:
+                del self._found[next(iter(self._found))]
+            found = self._found[key] = asyncio.create_task(asyncio.to_thread(needed_imports, *key))
+        # Shared: one launch that is cancelled must not end the search for the others.
+        return await asyncio.shield(found)
 
 
 def needed_imports(model_dir: Path, handler: str) -> frozenset[str]:

@@ -1,40 +1,52 @@
 """The port through which workers are started somewhere.
 
-``supervision.process`` starts them on this machine; another launcher may start them elsewhere.
-The slot that runs a worker knows only these two protocols.
+``supervision.process`` and ``supervision.templates`` start them on this machine; another launcher
+may start them elsewhere. The slot that runs a worker knows only these protocols.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from flambeau.errors import WorkerStartFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from flambeau.supervision.channel import Channel
 
+LOCAL: Final = "local"
+"""The launcher every server has: processes of its own machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerCommand:
-    """What a launcher must know to start one worker."""
+    """What a launcher must know to start one worker.
+
+    It applies all of it before any of the handler's code runs.
+    """
 
     name: str
     """``W-<id>-<model>_<version>``"""
     model_dir: Path
-    environment: dict[str, str] = field(default_factory=dict)
-    """Variables on top of the server's filtered environment."""
-    preload: frozenset[str] = frozenset()
-    """Modules the handler will import."""
+    handler: str
+    """As the worker will be told to load it; a launcher may look at what it imports."""
+    environment: Mapping[str, str]
+    """Every variable the worker sees; none comes on top."""
     python: str = ""
     """Interpreter; empty means the server's own. Another one is never forked."""
+    launcher: str = LOCAL
+    """Name of the launcher that is to start it."""
 
 
 class Worker(Protocol):
-    """One running worker process and the channel to it."""
+    """One running worker and the channel to it."""
 
     channel: Channel
-    pid: int
+    pids: list[int]
+    """Its processes, the one that answers first."""
     name: str
     """That of its command."""
 
@@ -62,3 +74,25 @@ class Launcher(Protocol):
 
     async def close(self) -> None:
         """Release what the launcher keeps between workers."""
+
+
+class Launchers:
+    """Several launchers as one: each command goes to the one it names."""
+
+    def __init__(self, named: Mapping[str, Launcher]) -> None:
+        self.named = dict(named)
+
+    async def launch(self, command: WorkerCommand) -> Worker:
+        """See Launcher. A name that no launcher has is a WorkerStartFailed too."""
+        launcher = self.named.get(command.launcher)
+        if launcher is None:
+            raise WorkerStartFailed(
+                f"{command.name} wants the launcher {command.launcher!r}; this server has "
+                f"{', '.join(sorted(self.named))}"
+            )
+        return await launcher.launch(command)
+
+    async def close(self) -> None:
+        """Close all of them."""
+        for launcher in self.named.values():
+            await launcher.close()

@@ -23,10 +23,9 @@ from flambeau.supervision.output import Output
 from flambeau.transport.messages import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from flambeau.supervision.channel import Channel
-    from flambeau.supervision.environment import EnvironmentRule
     from flambeau.supervision.launcher import WorkerCommand
 
 REAP_WAIT = 0.03
@@ -46,7 +45,7 @@ class LocalWorker:
     def __init__(
         self, pid: int, channel: Channel, exited: asyncio.Future[int], output: Output
     ) -> None:
-        self.pid = pid
+        self.pids = [pid]
         self.channel = channel
         self.exited = exited
         self.name = output.name
@@ -78,12 +77,12 @@ class LocalWorker:
         """End it at once."""
         if not self.exited.done():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+                os.kill(self.pids[0], signal.SIGKILL)
 
     def resident_bytes(self) -> int:
         """Resident memory now; 0 when it cannot be read."""
         try:
-            fields = Path(f"/proc/{self.pid}/statm").read_bytes().split()
+            fields = Path(f"/proc/{self.pids[0]}/statm").read_bytes().split()
             return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
         except (OSError, IndexError, ValueError):
             return 0
@@ -92,8 +91,7 @@ class LocalWorker:
 class SpawnLauncher:
     """Starts each worker as a fresh interpreter."""
 
-    def __init__(self, rule: EnvironmentRule, sink: Callable[[str, str, str], None]) -> None:
-        self._rule = rule
+    def __init__(self, sink: Callable[[str, str, str], None]) -> None:
         self._sink = sink
 
     async def launch(self, command: WorkerCommand) -> LocalWorker:
@@ -104,7 +102,7 @@ class SpawnLauncher:
             process = spawn(
                 [command.python or sys.executable, "-u", "-m", "flambeau.worker"],
                 theirs,
-                self._rule.inherited(),
+                command.environment,
                 output.writers,
             )
         except OSError as error:
@@ -146,7 +144,7 @@ async def adopt(
 def spawn(
     argv: list[str],
     theirs: socket.socket,
-    environment: dict[str, str],
+    environment: Mapping[str, str],
     streams: list[int] | None = None,
     arguments: list[str] | None = None,
 ) -> subprocess.Popen[bytes]:

@@ -160,7 +160,7 @@ class Slot:
         self._metrics.worker_loaded(self.command.name, monotonic() - begun)
         if not self.loaded.done():
             self.loaded.set_result(None)
-        logger.info("%s ready, pid %d", self.command.name, worker.pid)
+        logger.info("%s ready, pid %d", self.command.name, worker.pids[0])
         await self._serve(worker, self._retire)
         return True
 

@@ -1,8 +1,10 @@
 """Workers forked from template processes that have imported their libraries already.
 
-One template serves all models that need the same libraries. It is started with the first of
-their workers and ended a while after the last (``IDLE``). Where forking is not safe - the
-template says so - or not possible, workers are started as fresh interpreters.
+One template serves all models that need the same libraries in the same environment: libraries
+read variables when they are imported. Only the import path may differ, each worker sets its own.
+A template is started with the first of these workers and ended a while after the last (``IDLE``).
+Where forking is not safe - the template says so - or not possible, workers are started as fresh
+interpreters.
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ import signal
 import socket
 import sys
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakValueDictionary
 
+from flambeau.supervision.imports import FoundImports
 from flambeau.supervision.output import Output
 from flambeau.supervision.process import KILL_WAIT, LAST_WORDS, SpawnLauncher, adopt, spawn, watch
 
@@ -34,17 +38,33 @@ IDLE = 60.0
 PRELOAD_WAIT = 120.0
 """Seconds the imports of a template may take."""
 LONGEST_REPLY = 4096
+IMPORT_PATH = "PYTHONPATH"
 
 
 class TemplateGoneError(Exception):
     """The template process has ended."""
 
 
-class Template:
-    """One template process, the workers forked from it, and the control socket to it."""
+class Mould(NamedTuple):
+    """What tells two templates apart."""
 
-    def __init__(self, modules: frozenset[str], left: Callable[[Template], None]) -> None:
-        self.modules = modules
+    modules: frozenset[str]
+    """Imported ahead."""
+    environment: frozenset[tuple[str, str]]
+    """All variables but the import path."""
+
+
+class Template:
+    """One template process, the workers forked from it, and the control socket to it.
+
+    ``import_path`` is the server's own: a template imports nothing of an archive.
+    """
+
+    def __init__(
+        self, mould: Mould, import_path: str | None, left: Callable[[Template], None]
+    ) -> None:
+        self.mould = mould
+        self._import_path = import_path
         self.unsafe = ""
         """Why it must not be forked; empty when it may."""
         self.idle: asyncio.TimerHandle | None = None
@@ -57,21 +77,25 @@ class Template:
         self._ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._gone = False
 
-    async def start(self, rule: EnvironmentRule, sink: Callable[[str, str, str], None]) -> None:
+    async def start(self, sink: Callable[[str, str, str], None]) -> None:
         """Start the process and wait until it has imported its modules.
 
         Raises OSError when there is no process, TimeoutError when the imports take too long; then,
         and when cancelled, nothing is left behind.
         """
-        ours, theirs = socket.socketpair()
+        # Packets: a request to fork is read whole, with its descriptors, or not at all.
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         output = Output("W-template", sink)
+        environment = dict(self.mould.environment)
+        if self._import_path is not None:
+            environment[IMPORT_PATH] = self._import_path
         try:
             process = spawn(
                 [sys.executable, "-u", "-m", "flambeau.worker.template"],
                 theirs,
-                rule.inherited(),
+                environment,
                 output.writers,
-                sorted(self.modules),
+                sorted(self.mould.modules),
             )
         except OSError:
             ours.close()
@@ -97,7 +121,9 @@ class Template:
             await asyncio.wait({self.exited}, timeout=KILL_WAIT)
             raise
 
-    async def fork(self, descriptors: list[int]) -> tuple[int, asyncio.Future[int]]:
+    async def fork(
+        self, descriptors: list[int], import_path: str
+    ) -> tuple[int, asyncio.Future[int]]:
         """The pid of a new worker that holds ``descriptors``, and its exit code to come.
 
         Raises TemplateGoneError when there is no process to fork. A worker that comes after the
@@ -110,7 +136,8 @@ class Template:
             forked: asyncio.Future[tuple[int, asyncio.Future[int]]] = loop.create_future()
             self._forks.append(forked)
             try:
-                socket.send_fds(self._control, [b"fork\n"], descriptors)
+                request = b"fork " + os.fsencode(import_path)
+                socket.send_fds(self._control, [request], descriptors)
             except OSError as error:
                 self._forks.remove(forked)
                 raise TemplateGoneError from error
@@ -195,23 +222,26 @@ class ForkLauncher:
     def __init__(self, rule: EnvironmentRule, sink: Callable[[str, str, str], None]) -> None:
         self._rule = rule
         self._sink = sink
-        self._spawn = SpawnLauncher(rule, sink)
-        self._templates: dict[frozenset[str], Template] = {}
-        self._unsafe: dict[frozenset[str], str] = {}
-        self._turns: dict[frozenset[str], asyncio.Lock] = {}
+        self._spawn = SpawnLauncher(sink)
+        self._imports = FoundImports()
+        self._templates: dict[Mould, Template] = {}
+        self._unsafe: dict[Mould, str] = {}
+        self._turns: WeakValueDictionary[Mould, asyncio.Lock] = WeakValueDictionary()
         self._closing: set[asyncio.Task[None]] = set()
 
     async def launch(self, command: WorkerCommand) -> LocalWorker:
         """See Launcher."""
         if command.python and command.python != sys.executable:
             return await self._spawn.launch(command)
-        template = await self._template(command.preload)
+        template = await self._template(await self._mould(command))
         if template is None:
             return await self._spawn.launch(command)
         ours, theirs = socket.socketpair()
         output = Output(command.name, self._sink)
         try:
-            pid, exited = await template.fork([theirs.fileno(), *output.writers])
+            pid, exited = await template.fork(
+                [theirs.fileno(), *output.writers], command.environment.get(IMPORT_PATH, "")
+            )
         except BaseException as error:
             ours.close()
             output.close()
@@ -233,30 +263,38 @@ class ForkLauncher:
         if self._closing:
             await asyncio.wait(self._closing)
 
-    async def _template(self, modules: frozenset[str]) -> Template | None:
-        """The template for ``modules``, started if need be; None when forking is not safe."""
-        async with self._turns.setdefault(modules, asyncio.Lock()):
-            if modules in self._unsafe:
+    async def _mould(self, command: WorkerCommand) -> Mould:
+        variables = {k: v for k, v in command.environment.items() if k != IMPORT_PATH}
+        return Mould(await self._imports.of(command), frozenset(variables.items()))
+
+    async def _template(self, mould: Mould) -> Template | None:
+        """The template of ``mould``, started if need be; None when forking is not safe."""
+        turn = self._turns.get(mould)
+        if turn is None:
+            turn = self._turns[mould] = asyncio.Lock()
+        async with turn:
+            if mould in self._unsafe:
                 return None
-            template = self._templates.get(modules)
+            template = self._templates.get(mould)
             if template is None or template.gone:
-                template = Template(modules, self._left)
+                import_path = self._rule.inherited().get(IMPORT_PATH)
+                template = Template(mould, import_path, self._left)
                 try:
-                    await template.start(self._rule, self._sink)
+                    await template.start(self._sink)
                 except TimeoutError:
                     template.unsafe = f"the imports took longer than {PRELOAD_WAIT:g} s"
                 except OSError as error:
                     logger.warning("no process to fork workers from: %s", error)
                     return None
                 if template.unsafe:
-                    self._unsafe[modules] = template.unsafe
+                    self._unsafe[mould] = template.unsafe
                     logger.warning(
                         "workers that import %s are started one by one: %s",
-                        ", ".join(sorted(modules)),
+                        ", ".join(sorted(mould.modules)),
                         template.unsafe,
                     )
                     return None
-                self._templates[modules] = template
+                self._templates[mould] = template
             if template.idle is not None:
                 template.idle.cancel()
                 template.idle = None
@@ -273,8 +311,8 @@ class ForkLauncher:
     def _retire(self, template: Template) -> None:
         if template.busy:
             return
-        if self._templates.get(template.modules) is template:
-            del self._templates[template.modules]
+        if self._templates.get(template.mould) is template:
+            del self._templates[template.mould]
         closing = asyncio.ensure_future(template.close())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)

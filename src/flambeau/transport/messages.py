@@ -30,6 +30,24 @@ class Kind(IntEnum):
     PONG = 14
 
 
+class WorkerSettings(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """What the server's settings say to every worker; made once, carried by each Load."""
+
+    envelope: str = ""
+    """Name of the request envelope; empty means none."""
+    decode_input_request: bool = True
+    limit_max_image_pixels: bool = True
+    max_response_size: int = 6553500
+    """Bytes."""
+    metrics_config: str = ""
+    """Path of a metrics.yaml; empty means the shipped one."""
+    sequence_headers: tuple[str, str, str] = (
+        "ts_request_sequence_id",
+        "ts_request_sequence_start",
+        "ts_request_sequence_end",
+    )
+
+
 class Load(msgspec.Struct, array_like=True, gc=False):
     """Make the model ready. Answered by Loaded or Failed."""
 
@@ -39,27 +57,14 @@ class Load(msgspec.Struct, array_like=True, gc=False):
     handler: str
     batch_size: int
     gpu_id: int | None
-    envelope: str
     manifest: dict[str, Any] | None
     model_yaml_config: dict[str, Any] | None
-    limit_max_image_pixels: bool = True
-    decode_input_request: bool = True
-    worker_name: str = ""
-    """``W-<id>-<model>_<version>``; names the process and the log lines."""
-    sequence_headers: tuple[str, str, str] = (
-        "ts_request_sequence_id",
-        "ts_request_sequence_start",
-        "ts_request_sequence_end",
-    )
-    metrics_config: str = ""
-    """Path of a metrics.yaml; empty means the shipped one."""
-    environment: dict[str, str] = msgspec.field(default_factory=dict)
-    """Variables to set before the handler is imported (PYTHONPATH entries travel here too)."""
-    max_response_size: int = 6553500
-    asynchronous: bool = False
     model_yaml_text: str = ""
     """model-config.yaml as text, instead of ``model_yaml_config``, where msgpack cannot carry what
     it holds: dates, sets, keys that are no text."""
+    worker_name: str = ""
+    """``W-<id>-<model>_<version>``; names the process and the log lines."""
+    settings: WorkerSettings = WorkerSettings()
 
 
 Headers = msgspec.Raw
@@ -123,9 +128,6 @@ class Ping(msgspec.Struct, array_like=True, gc=False):
 
 class Loaded(msgspec.Struct, array_like=True, gc=False):
     """The handler is ready."""
-
-    pid: int
-    load_ms: float
 
 
 class Failed(msgspec.Struct, array_like=True, gc=False):

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 
-from flambeau.worker.life import die_with, own_signals
-from flambeau.worker.loop import run
+# The import path of the model is in force from the start. A file of an archive that is named
+# like a module of ours or of the standard library must wait until the model is loaded.
+_model_path = set(map(os.path.abspath, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
+sys.path.sort(key=lambda entry: os.path.abspath(entry) in _model_path)  # noqa: PTH100 - as above
+
+import socket  # noqa: E402 - see above
+
+from flambeau.worker.life import die_with, own_signals  # noqa: E402 - see above
+from flambeau.worker.loop import run  # noqa: E402 - see above
 
 
 def main(argv: list[str]) -> int:

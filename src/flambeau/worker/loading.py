@@ -46,7 +46,8 @@ def load(message: Load, link: ServerLink) -> Service:
     Whatever the handler raises while it is imported or initialised is raised here.
     """
     prepare_process(message)
-    metrics = MetricsCacheYamlImpl(message.metrics_config)
+    settings = message.settings
+    metrics = MetricsCacheYamlImpl(settings.metrics_config)
     metrics.collect()
     metrics.initialize_cache()
     metrics.model_name = message.model_name
@@ -57,7 +58,7 @@ def load(message: Load, link: ServerLink) -> Service:
         message.batch_size,
         message.gpu_id,
         COMPAT_VERSION,
-        message.limit_max_image_pixels,
+        settings.limit_max_image_pixels,
         metrics,
         _model_config(message),
     )
@@ -65,17 +66,17 @@ def load(message: Load, link: ServerLink) -> Service:
         context.header_key_sequence_id,
         context.header_key_sequence_start,
         context.header_key_sequence_end,
-    ) = message.sequence_headers
+    ) = settings.sequence_headers
     batch = Batch(link)
     attach(context, batch)
     metrics.follow(batch)
     return Service(
-        find_entry(message.handler, context, message.envelope),
+        find_entry(message.handler, context, settings.envelope),
         context,
         batch,
         link,
-        decode=message.decode_input_request,
-        max_response_size=message.max_response_size,
+        decode=settings.decode_input_request,
+        max_response_size=settings.max_response_size,
     )
 
 
@@ -89,14 +90,11 @@ def _model_config(message: Load) -> dict[str, Any] | None:
 
 
 def prepare_process(message: Load) -> None:
-    """Give the process what handlers rely on: environment, folder, import path, log, name."""
-    os.environ.update(message.environment)
-    decode = "true" if message.decode_input_request else "false"
+    """Give the process what handlers rely on: folder, import path, log, name."""
+    decode = "true" if message.settings.decode_input_request else "false"
     os.environ.setdefault("TS_DECODE_INPUT_REQUEST", decode)
     os.chdir(message.model_dir)
-    extra = [
-        entry for entry in message.environment.get("PYTHONPATH", "").split(os.pathsep) if entry
-    ]
+    extra = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
     for entry in reversed([message.model_dir, *extra]):
         if entry in sys.path:
             sys.path.remove(entry)

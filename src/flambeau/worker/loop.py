@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from flambeau.transport.frames import ProtocolError
@@ -91,7 +90,6 @@ def _loaded(link: ServerLink) -> Service | None:
 
 
 def _load(link: ServerLink, message: Load) -> Service | None:
-    started = perf_counter()
     try:
         service = load(message, link)
     except (KeyboardInterrupt, LinkLost):
@@ -105,7 +103,7 @@ def _load(link: ServerLink, message: Load) -> Service | None:
     # What has been loaded stays: keep the collector from walking through it again and again.
     gc.collect()
     gc.freeze()
-    link.send(Loaded(os.getpid(), (perf_counter() - started) * 1000))
+    link.send(Loaded())
     return service
 
 

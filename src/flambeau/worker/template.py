@@ -1,9 +1,10 @@
 """``python -m flambeau.worker.template FD PARENT MODULE...``: a process to fork workers from.
 
 It imports MODULEs once, then forks a worker for each request on the control socket FD. The
-server talks to it in lines: ``fork`` with three descriptors (worker socket, stdout, stderr) is
-answered by ``forked PID``; a worker's end is told as ``ended PID STATUS``. The first line out is
-``ready`` or ``unsafe REASON`` when forking this process could hurt its workers.
+server asks in packets: ``fork PYTHONPATH`` with three descriptors (worker socket, stdout, stderr)
+is answered by the line ``forked PID``; a worker's end is told as ``ended PID STATUS``. The first
+line out is ``ready`` or ``unsafe REASON`` when forking this process could hurt its workers. All
+other variables a worker sees are those this process was started with.
 
 It never imports anything of an archive and runs no handler.
 """
@@ -27,7 +28,8 @@ from flambeau.worker.loop import run
 
 SURVIVE_FORK = ("numpy", "scipy.linalg")
 """Libraries that start threads of their own when imported and restart them after a fork."""
-LONGEST_LINE = 64
+LONGEST_REQUEST = 256 * 1024
+"""Bytes; the system lets no variable be longer than half of that."""
 
 
 def main(argv: list[str]) -> int:
@@ -93,10 +95,11 @@ def _serve(control: socket.socket) -> int:
                 os.read(wake_read, 4096)
             _tell_ended(control)
         if control in readable:
-            line, descriptors, _, _ = socket.recv_fds(control, LONGEST_LINE, 3)
-            if not line:
+            request, descriptors, _, _ = socket.recv_fds(control, LONGEST_REQUEST, 3)
+            if not request:
                 return 0
-            _fork(control, descriptors, (wake_read, wake_write))
+            import_path = os.fsdecode(request.removeprefix(b"fork "))
+            _fork(control, descriptors, import_path, (wake_read, wake_write))
 
 
 def _tell_ended(control: socket.socket) -> None:
@@ -111,7 +114,9 @@ def _tell_ended(control: socket.socket) -> None:
         control.sendall(f"ended {pid} {code}\n".encode())
 
 
-def _fork(control: socket.socket, descriptors: list[int], wake: tuple[int, int]) -> None:
+def _fork(
+    control: socket.socket, descriptors: list[int], import_path: str, wake: tuple[int, int]
+) -> None:
     template = os.getpid()
     pid = os.fork()
     if pid:
@@ -127,7 +132,7 @@ def _fork(control: socket.socket, descriptors: list[int], wake: tuple[int, int])
         control.close()
         for end in wake:
             os.close(end)
-        code = _become_worker(descriptors)
+        code = _become_worker(descriptors, import_path)
     finally:
         with contextlib.suppress(Exception):
             sys.stdout.flush()
@@ -135,7 +140,10 @@ def _fork(control: socket.socket, descriptors: list[int], wake: tuple[int, int])
         os._exit(code)
 
 
-def _become_worker(descriptors: list[int]) -> int:
+def _become_worker(descriptors: list[int], import_path: str) -> int:
+    os.environ.pop("PYTHONPATH", None)
+    if import_path:
+        os.environ["PYTHONPATH"] = import_path
     connection, out, err = descriptors
     os.dup2(out, 1)
     os.dup2(err, 2)

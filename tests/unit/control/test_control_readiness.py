@@ -69,7 +69,7 @@ async def test_a_model_that_cannot_load_names_its_cause(live, registry, readines
 async def test_one_worker_that_answers_is_enough(live, registry, readiness, eventually):
     one = await live(workers=2)
     promised(registry, readiness, one)
-    first, second = [slot.worker.pid for slot in one.version.slots]
+    first, second = [slot.worker.pids[0] for slot in one.version.slots]
     os.kill(first, signal.SIGSTOP)
     try:
         await eventually(lambda: one.dispatcher.answering == 1)

@@ -65,7 +65,7 @@ async def test_a_worker_goes_from_starting_over_loading_to_ready(live, shop, met
     (folder / "slow").unlink()
     await slot.loaded
     assert slot.ready
-    assert alive(slot.worker.pid)
+    assert alive(slot.worker.pids[0])
     assert slot.worker.resident_bytes() > 1_000_000
     text = metrics.expose([]).decode()
     assert 'flambeau_workers{model_name="m",model_version="1.0",state="ready"} 1.0' in text
@@ -75,7 +75,7 @@ async def test_a_worker_goes_from_starting_over_loading_to_ready(live, shop, met
 async def test_stopping_is_said_before_the_worker_is_told(live, shop):
     _, slot, _ = await start(live, shop=shop)
     await slot.loaded
-    pid = slot.worker.pid
+    pid = slot.worker.pids[0]
     stopping = asyncio.ensure_future(slot.stop(None))
     await asyncio.sleep(0)
     assert slot.standing.state is State.STOPPING
@@ -90,7 +90,7 @@ async def test_stopping_is_said_before_the_worker_is_told(live, shop):
 async def test_retire_during_loading_ends_at_once(live, shop, grace, eventually):
     _, slot, _ = await start(live, "slow", shop=shop)
     await eventually(lambda: slot.standing.state is State.LOADING)
-    pid = slot.worker.pid
+    pid = slot.worker.pids[0]
     begun = monotonic()
     await asyncio.wait_for(slot.stop(grace), 5)
     assert monotonic() - begun < 2
@@ -165,7 +165,7 @@ async def test_every_end_while_loading_has_its_words(live, shop, mark, text, mem
 async def test_a_load_over_the_startup_timeout_fails_and_ends_the_process(live, shop, eventually):
     _, slot, _ = await start(live, "slow", shop=shop, startup_timeout=1)
     await eventually(lambda: slot.worker is not None)
-    pid = slot.worker.pid
+    pid = slot.worker.pids[0]
     with pytest.raises(WorkerStartFailed, match="did not load within 1 s"):
         await slot.loaded
     assert not alive(pid)
@@ -221,13 +221,13 @@ async def test_a_stop_while_waiting_for_the_next_try_is_at_once(live, shop):
 async def test_a_restarted_worker_keeps_its_id_and_start_time(live, shop, eventually):
     one, slot, _ = await start(live, shop=shop)
     await slot.loaded
-    number, started, pid = slot.number, slot.started, slot.worker.pid
+    number, started, pid = slot.number, slot.started, slot.worker.pids[0]
     os.kill(pid, 9)
     await eventually(lambda: slot.standing.tries == 1)
     assert slot.standing.cause == "Worker died."
     await eventually(lambda: slot.ready)
     assert (slot.number, slot.started) == (number, started)
-    assert slot.worker.pid != pid
+    assert slot.worker.pids[0] != pid
     assert one.version.slots == [slot]
 
 

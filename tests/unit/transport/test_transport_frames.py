@@ -27,6 +27,7 @@ from flambeau.transport.messages import (
     Replies,
     ReplyHead,
     Stop,
+    WorkerSettings,
     pack_headers,
 )
 
@@ -59,12 +60,12 @@ MESSAGES = {
         handler=text,
         batch_size=count,
         gpu_id=st.none() | count,
-        envelope=text,
         manifest=documents,
         model_yaml_config=documents,
         worker_name=text,
-        sequence_headers=st.tuples(text, text, text),
-        environment=st.dictionaries(text, text, max_size=3),
+        settings=st.builds(
+            WorkerSettings, envelope=text, sequence_headers=st.tuples(text, text, text)
+        ),
     ),
     Kind.PREDICT: st.builds(
         Predict,
@@ -75,7 +76,7 @@ MESSAGES = {
     Kind.CANCEL: st.builds(Cancel, st.lists(count, max_size=3)),
     Kind.STOP: st.builds(Stop),
     Kind.PING: st.builds(Ping, count),
-    Kind.LOADED: st.builds(Loaded, count, st.floats(0, 1e9)),
+    Kind.LOADED: st.builds(Loaded),
     Kind.FAILED: st.builds(Failed, text, text, st.booleans(), text),
     Kind.REPLIES: st.builds(Replies, replies, count, st.lists(points, max_size=2), st.booleans()),
     Kind.PONG: st.builds(Pong, count, count),
@@ -156,7 +157,7 @@ def test_text_that_is_no_utf8_is_refused():
 
 
 def test_metadata_nested_without_end_is_refused():
-    load = msgspec.msgpack.encode(Load("", "", "", "", 1, None, "", {"k": None}, None))
+    load = msgspec.msgpack.encode(Load("", "", "", "", 1, None, {"k": None}, None))
     assert load.count(b"\x81\xa1k\xc0") == 1
     deep = load.replace(b"\x81\xa1k\xc0", b"\x81\xa1k" * 100_000 + b"\xc0")
     with pytest.raises(frames.ProtocolError):

@@ -26,10 +26,12 @@ from flambeau.transport.messages import (
     Replies,
     ReplyHead,
     Stop,
+    WorkerSettings,
     pack_headers,
 )
 
 SOURCE = str(Path(flambeau.__file__).parent.parent)
+SETTINGS = WorkerSettings.__struct_fields__
 
 
 class Answer:
@@ -47,14 +49,15 @@ class Answer:
 class Worker:
     """A worker process and the server's end of its socket."""
 
-    def __init__(self, folder: Path, python: str = sys.executable) -> None:
+    def __init__(self, folder: Path, variables: dict[str, str]) -> None:
         self.folder = folder
         ours, theirs = socket.socketpair()
         self.socket = ours
         self.reader = ours.makefile("rb")
-        environment = {**os.environ, "PYTHONPATH": SOURCE, "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables}
+        environment["PYTHONPATH"] = os.pathsep.join([SOURCE, variables.get("PYTHONPATH", "")])
         self.process = subprocess.Popen(
-            [python, "-m", "flambeau.worker", str(theirs.fileno()), str(os.getpid())],
+            [sys.executable, "-m", "flambeau.worker", str(theirs.fileno()), str(os.getpid())],
             pass_fds=[theirs.fileno()],
             env=environment,
             stdout=subprocess.PIPE,
@@ -77,6 +80,8 @@ class Worker:
         return frames.decode(kind, self.reader.read(metadata)), self.reader.read(blobs)
 
     def load(self, handler: str, **fields: Any) -> Any:
+        """What it answers to a Load; ``fields`` are those of Load and of WorkerSettings."""
+        told = {name: fields.pop(name) for name in SETTINGS if name in fields}
         given: dict[str, Any] = {
             "model_name": "m",
             "model_version": "1.0",
@@ -84,10 +89,10 @@ class Worker:
             "handler": handler,
             "batch_size": 8,
             "gpu_id": None,
-            "envelope": "",
             "manifest": {"model": {"modelName": "m"}},
             "model_yaml_config": {},
             "worker_name": "W-9000-m_1.0",
+            "settings": WorkerSettings(**told),
             **fields,
         }
         self.send(Load(**given))
@@ -169,11 +174,11 @@ def archive(tmp_path):
 
 @pytest.fixture
 def bare_worker(archive):
-    """A function that starts a worker and loads nothing."""
+    """A function that starts a worker, with variables of its own, and loads nothing."""
     started: list[Worker] = []
 
-    def start() -> Worker:
-        started.append(Worker(archive()))
+    def start(environment: dict[str, str] | None = None) -> Worker:
+        started.append(Worker(archive(), environment or {}))
         return started[-1]
 
     yield start
@@ -185,10 +190,16 @@ def bare_worker(archive):
 def worker(archive, bare_worker):
     """A function that starts a worker on a handler's source and loads it."""
 
-    def start(source: str | None = None, *, handler: str = "handler_under_test.py", **load: Any):
+    def start(
+        source: str | None = None,
+        *,
+        handler: str = "handler_under_test.py",
+        environment: dict[str, str] | None = None,
+        **load: Any,
+    ):
         if source is not None:
             archive(handler_under_test=source)
-        one = bare_worker()
+        one = bare_worker(environment)
         one.loaded = one.load(handler, **load)
         return one
 

@@ -166,7 +166,9 @@ def test_the_archive_is_the_working_folder_and_comes_first_on_the_path(worker, a
     assert folder.is_dir()
 
 
-def test_paths_and_variables_come_with_the_load(worker, archive, tmp_path):
+def test_the_import_path_of_the_environment_comes_behind_the_models_folder(
+    worker, archive, tmp_path
+):
     extra = tmp_path / "extra"
     extra.mkdir()
     (extra / "only_there.py").write_text("WORD = 'found'\n")

@@ -17,11 +17,8 @@ def handle(data, context):
 """
 
 
-def test_a_loaded_worker_says_its_pid_and_how_long_it_took(worker):
-    one = worker(ECHO)
-    assert isinstance(one.loaded, Loaded)
-    assert one.loaded.pid == one.process.pid
-    assert one.loaded.load_ms > 0
+def test_a_worker_says_that_it_has_loaded(worker):
+    assert isinstance(worker(ECHO).loaded, Loaded)
 
 
 def test_a_batch_is_answered_in_its_order(worker):
