@@ -9,23 +9,28 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
+from bench.pace import apply_pace, pace
 from bench.servers import bare_loop
 from bench.wrk import wrk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bench.servers import Server
     from bench.workloads import Workload
 
 QUIET = 0.2
 """Cores that others may use before a sample counts as disturbed."""
+REACHED = 0.98
+"""The share of the intended requests that must be answered, and within the sample, at a fixed rate."""
+LATE = 0.1
+"""The generator's own lag, as a share of the 99th percentile, above which a figure is marked."""
 
 WRK_UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}
 
@@ -44,6 +49,21 @@ class Sample:
     """Cores used by neither the server nor the load generator."""
     steal: float = 0.0
     """Cores the host took away."""
+    p999_ms: float = 0.0
+    share: float = 1.0
+    """Requests answered well within the sample, of those that were intended."""
+    lag_ms: float = 0.0
+    """How late the load generator itself was, 99th percentile."""
+
+    @property
+    def reached(self) -> bool:
+        """The server kept up with the rate that was asked for."""
+        return self.share >= REACHED
+
+    @property
+    def late(self) -> bool:
+        """The load generator's own lag is a part of the 99th percentile worth a word."""
+        return self.lag_ms > LATE * self.p99_ms
 
     @property
     def noise(self) -> float:
@@ -60,6 +80,9 @@ class Loaded:
     seconds: float
     p50_ms: float
     p99_ms: float
+    p999_ms: float = 0.0
+    intended: int = 0
+    lag_ms: float = 0.0
 
 
 def tool() -> str:
@@ -68,9 +91,12 @@ def tool() -> str:
 
 
 def apply_load(server: Server, workload: Workload, seconds: float) -> Loaded:
-    """The counts of one run of the load generator."""
-    program = wrk()
-    if program:
+    """The counts of one run of the load generator. RuntimeError: a fixed rate without ``pace``."""
+    if workload.latency and (steady := pace()):
+        return read_pace(apply_pace(steady, server.port, server.path, workload, seconds))
+    if workload.rate:
+        raise RuntimeError(f"{workload.name} needs bench/pace.c, which needs a C compiler")
+    if program := wrk():
         return apply_wrk(program, server, workload, seconds)
     command = [
         sys.executable,
@@ -91,6 +117,12 @@ def apply_load(server: Server, workload: Workload, seconds: float) -> Loaded:
         cwd=Path(__file__).parent.parent,
     )
     return Loaded(**json.loads(done.stdout))
+
+
+def read_pace(printed: Mapping[str, float]) -> Loaded:
+    """The counts in what ``pace`` printed."""
+    names = [each.name for each in fields(Loaded)]
+    return Loaded(**{name: printed[name] for name in names})
 
 
 def apply_wrk(program: Sequence[str], server: Server, workload: Workload, seconds: float) -> Loaded:
@@ -166,6 +198,9 @@ def sample(server: Server, workload: Workload, seconds: float) -> Sample:
         errors=loaded.errors,
         others=others,
         steal=steal,
+        p999_ms=loaded.p999_ms,
+        share=loaded.requests / loaded.intended if workload.rate else 1.0,
+        lag_ms=loaded.lag_ms,
     )
 
 

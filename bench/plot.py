@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 from bench.workloads import WORKLOADS
 
 if TYPE_CHECKING:
-    from bench.report import Results
+    from bench.results import Results
 
 COLOURS = {"flambeau": "#e4572e", "mosec": "#8d99ae", "torchserve": "#2b2d42"}
 LEFT, WIDTH, BAR, GAP, TOP = 330, 560, 14, 16, 58
@@ -22,7 +22,7 @@ def bars(results: Results) -> str:
     y = TOP
     for workload in WORKLOADS:
         sides = results.samples.get(workload.name, {})
-        if not sides.get("torchserve"):
+        if workload.latency or not sides.get("torchserve"):
             continue
         unit = median(each.rate for each in sides["torchserve"])
         parts.append(text(LEFT - 10, y + 1.5 * BAR + 4, workload.title, "end"))

@@ -6,23 +6,28 @@ import datetime as dt
 import json
 import os
 import platform
-from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 import flambeau
 from bench import plot
-from bench.measure import QUIET, Sample, tool
+from bench.measure import LATE, QUIET, REACHED, tool
+from bench.pace import pace
 from bench.servers import WORK
 from bench.workloads import TARGETS, WORKLOADS, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from bench.measure import Sample
+    from bench.results import Results
+    from bench.workloads import Workload
 
 DOCS = Path(__file__).parent.parent / "docs"
 NAMES = {
     "flambeau": "flambeau",
+    "before": "before",
     "torchserve": "TorchServe",
     "mosec": "mosec",
     "bare loop": "bare loop",
@@ -45,45 +50,6 @@ TorchServe's side).
 """
 
 
-class Results:
-    """Figures by workload, side and round."""
-
-    def __init__(self) -> None:
-        self.samples: dict[str, dict[str, list[Sample]]] = {}
-        self.rounds: dict[str, dict[str, list[dict[str, float]]]] = {}
-
-    def add_samples(self, workload: str, taken: Mapping[str, Sequence[Sample]]) -> None:
-        """Keep the samples of one workload."""
-        self.samples[workload] = {side: list(each) for side, each in taken.items()}
-        self.add_figures(
-            workload, {side: [asdict(one) for one in each] for side, each in taken.items()}
-        )
-
-    def add_figures(
-        self, workload: str, taken: Mapping[str, Sequence[Mapping[str, float]]]
-    ) -> None:
-        """Keep any named figures of one workload."""
-        self.rounds[workload] = {side: [dict(one) for one in each] for side, each in taken.items()}
-
-    def middle(self, target: Target, side: str) -> float | None:
-        """The median of the target's figure, None where the side was not measured."""
-        rounds = self.rounds.get(target.workload, {}).get(side)
-        return median(each[target.figure] for each in rounds) if rounds else None
-
-    def ratio(self, target: Target, side: str) -> float | None:
-        """flambeau's figure over ``side``'s, median over the rounds."""
-        sides = self.rounds.get(target.workload, {})
-        if not sides.get("flambeau") or not sides.get(side):
-            return None
-        pairs = zip(sides["flambeau"], sides[side], strict=True)
-        ratios = [
-            ours[target.figure] / theirs[target.figure]
-            for ours, theirs in pairs
-            if theirs[target.figure]
-        ]
-        return median(ratios) if ratios else None
-
-
 def figure(value: float | None) -> str:
     """Three significant digits, or a dash."""
     if value is None:
@@ -101,54 +67,106 @@ def asked(target: Target, ratio: float | None, limit: float | None) -> tuple[str
     return f"{ratio:.2f}x ({'≥' if target.more else '≤'} {limit:g})", met
 
 
+def own_figure(results: Results, target: Target) -> tuple[str, bool | None]:
+    """flambeau's figure, with what was asked of it alone, and whether that is met."""
+    value = results.middle(target, "flambeau")
+    if results.reached(target.workload, "flambeau") is False:
+        return "not reached", False
+    if value is None or target.limit is None:
+        return figure(value), None
+    return f"{figure(value)} (≤ {target.limit:g})", value <= target.limit
+
+
+def their_figure(results: Results, target: Target, side: str) -> str:
+    """Another side's figure."""
+    if results.reached(target.workload, side) is False:
+        return "not reached"
+    return figure(results.middle(target, side))
+
+
 def target_table(results: Results) -> str:
-    """The main table."""
-    lines = [
-        "| workload | unit | flambeau | TorchServe | mosec | against TorchServe (asked) | against mosec (asked) | of the bare loop (asked) | met |",
-        "|---|---|--:|--:|--:|--:|--:|--:|---|",
-    ]
+    """The main table. The state before has columns where it was measured."""
+    before = ["before"] * any("before" in sides for sides in results.rounds.values())
+    others = [*before, "torchserve", "mosec"]
+    heads = ["workload", "unit", "flambeau", *(NAMES[side] for side in others)]
+    heads += ["against before"] * bool(before)
+    heads += ["against TorchServe (asked)", "against mosec (asked)", "of the bare loop (asked)"]
+    heads += ["met"]
+    lines = [row(heads), "|---|---|" + "--:|" * (len(heads) - 3) + "---|"]
     for target in TARGETS:
         if target.workload not in results.rounds:
             continue
-        sides = ("torchserve", "mosec", "bare loop")
-        limits = (target.torchserve, target.mosec, target.bare)
+        limits = {
+            **dict.fromkeys(before),
+            "torchserve": target.torchserve,
+            "mosec": target.mosec,
+            "bare loop": target.bare,
+        }
+        own, own_met = own_figure(results, target)
         compared = [
-            asked(target, results.ratio(target, side), limit)
-            for side, limit in zip(sides, limits, strict=True)
+            asked(target, results.ratio(target, side), limit) for side, limit in limits.items()
         ]
-        verdicts = [met for _, met in compared if met is not None]
-        values = [
-            figure(results.middle(target, side)) for side in ("flambeau", "torchserve", "mosec")
-        ]
+        verdicts = [met for met in (own_met, *(met for _, met in compared)) if met is not None]
         met = "-" if not verdicts else "yes" if all(verdicts) else "**no**"
-        lines.append(
-            f"| {target.title} | {target.unit} | "
-            + " | ".join([*values, *(text for text, _ in compared), met])
-            + " |"
-        )
+        theirs = [their_figure(results, target, side) for side in others]
+        ratios = [text for text, _ in compared]
+        lines.append(row([target.title, target.unit, own, *theirs, *ratios, met]))
     return "\n".join(lines)
 
 
+def row(cells: Sequence[str]) -> str:
+    """One line of a table."""
+    return f"| {' | '.join(cells)} |"
+
+
 def detail_table(results: Results) -> str:
-    """Latency, cost, errors and noise of every side."""
+    """Latency, cost, errors and noise of every side, at full load."""
     lines = [
         "| workload | side | requests/s | p50 ms | p99 ms | CPU µs/request | errors | other work, cores | steal, cores |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for workload in WORKLOADS:
-        for side, taken in results.samples.get(workload.name, {}).items():
-            names = ("rate", "p50_ms", "p99_ms", "cpu_us") if side != "bare loop" else ("rate",)
-            cells = [figure(median(getattr(each, name) for each in taken)) for name in names]
-            cells += ["-"] * (4 - len(cells))
-            noise = [
-                f"{max(getattr(each, name) for each in taken):.2f}" for name in ("others", "steal")
-            ]
-            lines.append(
-                f"| {workload.title} | {NAMES[side]} | "
-                + " | ".join([*cells, str(sum(each.errors for each in taken)), *noise])
-                + " |"
-            )
+    for workload, side, taken in measured(results, latency=False):
+        names = ("rate", "p50_ms", "p99_ms", "cpu_us") if side != "bare loop" else ("rate",)
+        cells = [middle(taken, name) for name in names]
+        cells += ["-"] * (4 - len(cells))
+        lines.append(row([workload.title, NAMES[side], *cells, *trouble(taken)]))
     return "\n".join(lines)
+
+
+def latency_table(results: Results) -> str:
+    """The tails, and how late the load generator itself was."""
+    lines = [
+        "| load | side | answered | p50 ms | p99 ms | p99.9 ms | generator late, ms | CPU µs/request | errors | other work, cores | steal, cores |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for workload, side, taken in measured(results, latency=True):
+        share = f"{median(each.share for each in taken):.0%}" if workload.rate else "-"
+        mark = "~" * (sum(each.late for each in taken) * 2 > len(taken))
+        cells = [share, *(mark + middle(taken, name) for name in ("p50_ms", "p99_ms", "p999_ms"))]
+        cells += [middle(taken, "lag_ms") if workload.rate else "-", middle(taken, "cpu_us")]
+        lines.append(row([workload.title, NAMES[side], *cells, *trouble(taken)]))
+    return "\n".join(lines)
+
+
+def measured(results: Results, *, latency: bool) -> list[tuple[Workload, str, list[Sample]]]:
+    """Workload, side and its samples: the rows of one of the two tables."""
+    return [
+        (workload, side, taken)
+        for workload in WORKLOADS
+        if workload.latency == latency
+        for side, taken in results.samples.get(workload.name, {}).items()
+    ]
+
+
+def middle(taken: Sequence[Sample], name: str) -> str:
+    """The median of one figure."""
+    return figure(median(getattr(each, name) for each in taken))
+
+
+def trouble(taken: Sequence[Sample]) -> list[str]:
+    """All errors, and the noise of the worst round."""
+    noise = [f"{max(getattr(each, name) for each in taken):.2f}" for name in ("others", "steal")]
+    return [str(sum(each.errors for each in taken)), *noise]
 
 
 def start_table(results: Results) -> str:
@@ -176,7 +194,7 @@ def machine() -> str:
     )
     return (
         f"{os.cpu_count()} cores, {model}, {platform.system()}, Python {platform.python_version()}, flambeau {flambeau.__version__}, "
-        f"load from {tool()} on the same machine, {dt.datetime.now(tz=dt.UTC):%Y-%m-%d}"
+        f"load from {tool()}{' and bench/pace.c' * bool(pace())} on the same machine, {dt.datetime.now(tz=dt.UTC):%Y-%m-%d}"
     )
 
 
@@ -189,12 +207,27 @@ def page(results: Results, rounds: int, seconds: float) -> str:
 
 ![requests per second against TorchServe](performance.svg)
 
-## Latency, cost and noise
+## Full load: latency, cost and noise
 
 Noise columns show the worst round: cores used by anything else than the server and the load
 generator, and cores the host took away. A sample above {QUIET} was taken again, twice at most.
 
 {detail_table(results)}
+
+## Latency
+
+One model that does nothing, one worker. At one and sixteen connections each sends its next request
+when the last is answered. The other rows send at a fixed rate by 64 connections, whatever the server
+does, and latency counts from the moment a request was *meant* to leave: a stall of 50 ms shows in
+every request that was due in it. A rate counts as reached where at least {REACHED:.0%} of what was intended
+was answered well and within the sample; p99.9 of a short sample is few requests.
+
+The load comes from [`bench/pace.c`](../bench/pace.c), for nothing ready-made sends at a fixed rate,
+counts from the intended moment, tells p99.9 and leaves two cores to the server. How late it was itself
+(p99, a part of all sides' figures alike) is in the table; `~` marks rows where that is more than
+{LATE:.0%} of p99.
+
+{latency_table(results)}
 
 ## Start and memory
 
@@ -216,4 +249,6 @@ def write(results: Results, rounds: int, seconds: float, *, publish: bool) -> No
     print("\n" + target_table(results))
     print(f"\nwritten: {(folder / 'performance.md').relative_to(DOCS.parent)}")
     if not publish:
-        print("docs/performance.md is only written by a full run: no --only, --quick or --sides.")
+        print(
+            "docs/performance.md is only written by a full run: no --only, --quick, --sides or --before."
+        )

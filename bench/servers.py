@@ -18,12 +18,15 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bench.workloads import Workload
 
 HERE = Path(__file__).parent
@@ -232,4 +235,18 @@ def bare_loop(workload: Workload, seconds: float) -> float:
     return float(done.stdout)
 
 
-SIDES = {"flambeau": flambeau, "torchserve": torchserve, "mosec": mosec}
+SIDES: dict[str, Callable[[Workload], Server]] = {
+    "flambeau": flambeau,
+    "torchserve": torchserve,
+    "mosec": mosec,
+}
+
+
+def another_flambeau(place: Path) -> Callable[[Workload], Server]:
+    """The flambeau of another checkout with a ``.venv``, or of an environment. SystemExit: neither."""
+    for programs in (place / ".venv" / "bin", place / "bin"):
+        if (programs / "torchserve").is_file():
+            return partial(torchserve_like, "before", programs.resolve())
+    raise SystemExit(
+        f"--before {place}: neither a checkout with flambeau in its .venv nor an environment with it"
+    )

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import psutil
 
 from bench.measure import apply_load
-from bench.servers import SIDES, Server
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.servers import Server
     from bench.workloads import Workload
 
 MEGABYTE = 1e6
@@ -20,10 +22,10 @@ LOADED = 3
 """Seconds of load before the memory is read: a server at work, not one that has just begun."""
 
 
-def start_figures(side: str, workload: Workload) -> dict[str, float]:
+def start_figures(start: Callable[[Workload], Server], workload: Workload) -> dict[str, float]:
     """``first_answer_s``, ``front_mb``, ``worker_mb`` (resident) and ``all_mb`` (shared pages once)."""
     begin = time.perf_counter()
-    server = SIDES[side](workload)
+    server = start(workload)
     try:
         server.wait_for(workload, pause=0.005)
         seconds = time.perf_counter() - begin

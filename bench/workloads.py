@@ -51,15 +51,46 @@ class Workload:
     sides: tuple[str, ...] = ("flambeau", "torchserve", "mosec")
     delay: int = 5
     """``max_batch_delay`` in milliseconds."""
+    latency: bool = False
+    """A row of the latency table: the load comes from ``pace.c``."""
+    rate: int = 0
+    """Requests sent per second, whatever the server does. 0: as fast as answers come."""
+
+    @property
+    def served(self) -> tuple[str, int, int, str]:
+        """What the servers know of a workload: neighbours that agree in it share their servers."""
+        return self.handler, self.batch, self.delay, self.content_type
+
+
+RATES = (1_000, 5_000, 10_000, 20_000)
+
+
+def fixed_rates(batch: int) -> tuple[Workload, ...]:
+    """The open loops on a model with this batch size."""
+    return tuple(
+        Workload(
+            f"b{batch}@{rate // 1000}k",
+            f"{rate:,} requests/s, batch {batch}",
+            "noop",
+            batch,
+            64,
+            latency=True,
+            rate=rate,
+        )
+        for rate in RATES
+    )
 
 
 WORKLOADS = (
     Workload("b1", "batch 1, 16 connections", "noop", 1, 16),
+    Workload("single", "one connection, batch 1", "noop", 1, 1, latency=True),
+    Workload("sixteen", "16 connections, batch 1", "noop", 1, 16, latency=True),
+    *fixed_rates(1),
     Workload("b8", "batch 8, 64 connections", "noop", 8, 64),
+    *fixed_rates(8),
     Workload("b32", "batch 32, 256 connections", "noop", 32, 256),
     Workload("json", "1 KB JSON, batch 1, 16 connections", "noop", 1, 16, small_json, JSON),
     Workload("4mb", "4 MB bodies, 4 connections", "noop", 1, 4, four_megabytes),
-    Workload("single", "one connection", "noop", 1, 1),
     Workload(
         "mlp",
         "torch MLP, JSON bodies, batch 8, 64 connections",
@@ -95,6 +126,8 @@ class Target:
     torchserve: float | None = None
     mosec: float | None = None
     bare: float | None = None
+    limit: float | None = None
+    """What flambeau's own figure may be at most."""
 
     @property
     def more(self) -> bool:
@@ -104,15 +137,30 @@ class Target:
 
 RATE = ("rate", "requests/s")
 COST = ("cpu_us", "µs")
+TAIL = ("p99_ms", "ms")
 MLP = "torch MLP 784-1024-1024-10, JSON, batch 8, 64 connections"
 
 TARGETS = (
     Target("batch 1, 16 connections", "b1", *RATE, 15, 2),
     Target("batch 8, 64 connections", "b8", *RATE, 8, 1.5),
-    Target("batch 32, 256 connections", "b32", *RATE, 6, 1.2),
+    Target("batch 32, 256 connections", "b32", *RATE, 6, 1.3),
     Target("1 KB JSON, batch 1, 16 connections", "json", *RATE, 12, 2),
     Target("4 MB bodies, 4 connections", "4mb", *RATE, 3, 1.2),
     Target("median latency at one connection", "single", "p50_ms", "ms", 0.5, 1.1),
+    Target("99th percentile at one connection", "single", *TAIL, mosec=1.5),
+    Target("99.9th percentile at one connection", "single", "p999_ms", "ms"),
+    Target("99th percentile at 16 connections", "sixteen", *TAIL),
+    *(
+        Target(
+            f"99th percentile at {each.title}",
+            each.name,
+            *TAIL,
+            mosec=1.0,
+            limit=5.0 if each.rate == 20_000 else None,
+        )
+        for each in WORKLOADS
+        if each.rate
+    ),
     Target(MLP, "mlp", *RATE, 1.8, 1.15, 0.93),
     Target("processor time per request, noop, batch 1", "b1", *COST, 0.1, 0.4),
     Target("processor time per request, noop, batch 8", "b8", *COST, 0.15, 0.6),

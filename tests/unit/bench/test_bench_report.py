@@ -8,7 +8,8 @@ import pytest
 
 from bench import plot
 from bench.measure import Sample, read_wrk
-from bench.report import Results, asked, figure, page, target_table
+from bench.report import asked, figure, latency_table, page, target_table
+from bench.results import Results
 from bench.workloads import TARGETS, WORKLOADS, Target, picture, small_json
 
 WRK = """Running 3s test @ http://127.0.0.1:1/predictions/bench
@@ -114,3 +115,54 @@ def test_every_target_belongs_to_a_workload_that_has_its_sides() -> None:
 def test_bodies_are_what_the_titles_say() -> None:
     assert len(small_json()) == 1024
     assert picture().count(b",") == 783
+
+
+def at_a_rate(**shares: list[float]) -> Results:
+    made = Results()
+    made.add_samples(
+        "b1@20k",
+        {
+            side: [
+                Sample(20000 * share, 0.2, 4.0 + turn, share=share, lag_ms=0.1)
+                for turn, share in enumerate(each)
+            ]
+            for side, each in shares.items()
+        },
+    )
+    return made
+
+
+AT_A_RATE = next(each for each in TARGETS if each.workload == "b1@20k")
+
+
+def test_a_rate_that_was_not_reached_has_no_latency_and_no_ratio() -> None:
+    measured = at_a_rate(flambeau=[1.0, 0.99, 1.0], mosec=[0.5, 0.4, 1.0])
+    assert measured.ratio(AT_A_RATE, "mosec") is None
+    assert measured.middle(AT_A_RATE, "mosec") is None
+    assert measured.middle(AT_A_RATE, "flambeau") == 5.0
+    assert "| 5 (≤ 5) | - | not reached | - | - | - | yes |" in target_table(measured)
+
+
+def test_rounds_in_which_one_side_fell_behind_are_left_out_of_the_ratio() -> None:
+    measured = at_a_rate(flambeau=[1.0, 0.9, 1.0], mosec=[1.0, 1.0, 1.0])
+    assert measured.ratio(AT_A_RATE, "mosec") == 1.0
+    assert measured.middle(AT_A_RATE, "flambeau") == 5.0
+
+
+def test_a_rate_that_flambeau_itself_does_not_reach_is_a_missed_target() -> None:
+    line = target_table(at_a_rate(flambeau=[0.9], mosec=[1.0])).splitlines()[-1]
+    assert "| not reached | - | 4 |" in line
+    assert "**no**" in line
+
+
+def test_figures_that_the_late_generator_made_worse_are_marked() -> None:
+    made = Results()
+    made.add_samples("b1@1k", {"flambeau": [Sample(1000, 0.2, 0.3, p999_ms=0.4, lag_ms=0.1)]})
+    assert "| 100% | ~0.2 | ~0.3 | ~0.4 | 0.1 |" in latency_table(made)
+
+
+def test_the_state_before_has_columns_where_it_was_measured() -> None:
+    table = target_table(results(flambeau=[30, 30], before=[20, 20], torchserve=[10, 10]))
+    assert "| flambeau | before | TorchServe |" in table
+    assert "| 30 | 20 | 10 | - | 1.50x | 3.00x (≥ 15) |" in table
+    assert "before" not in target_table(results(flambeau=[30], torchserve=[10]))
