@@ -32,7 +32,7 @@ async def ask_handler(
 
     Raises NoWorker when nobody can answer, or what the handler's failure means.
     """
-    if not version.slots:
+    if not version.slots and not version.asleep:
         raise NoWorker(
             f'Model "{version.spec.name}" has no worker to serve describe request. '
             "Please use scale workers API to add workers."

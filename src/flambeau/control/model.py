@@ -7,11 +7,12 @@ is the registry's business, what a change means is the plane's.
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from flambeau.control.devices import VersionRound
-from flambeau.control.scaling import plan
+from flambeau.control.scaling import plan, within
 from flambeau.errors import (
     FlambeauError,
     NoWorker,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from flambeau.metrics.model import ModelMetrics
     from flambeau.supervision.environment import EnvironmentRule
     from flambeau.supervision.launcher import Launcher
+
+logger = logging.getLogger("flambeau.control")
 
 HOPELESS_TRIES = 3
 """Failed starts in a row of every worker, after which requests are refused instead of queued."""
@@ -75,6 +78,8 @@ class ModelVersion:
         self.metrics = metrics
         self.min_workers = spec.min_workers
         self.max_workers = spec.max_workers
+        self.wanted = 0
+        """Workers to have now: within the bounds, or none of them while asleep."""
         self.slots: list[Slot] = []
         self.round = VersionRound(
             workshop.devices, spec.config.device_type or "", spec.config.device_ids
@@ -101,6 +106,8 @@ class ModelVersion:
 
         Raises one of the Unavailable errors when no worker can take it in time.
         """
+        if self.asleep:
+            self.want(1, "a request came")
         if not self.slots or self._closed is not None:
             raise self._refuse(self._closed or NoWorker(self._no_worker(job)), "no_worker")
         if self._trouble and (failing := self._failing()) is not None:
@@ -151,17 +158,27 @@ class ModelVersion:
         if self._closed is not None and least > 0:
             raise self._closed
         self.min_workers, self.max_workers = least, most
-        todo = plan(len(self.slots), least, most)
-        for position in todo.stop:
-            self._leave(self.slots.pop(position), grace)
-        for slot in self.slots:
-            slot.retry_now()
-        new = [self._new_slot() for _ in range(todo.add)]
-        self.slots += new
-        for slot in new:
-            slot.start()
-        self._answer_if_deserted()
-        return new
+        return self._reach(within(self.wanted, least, most), grace)
+
+    def want(self, count: int, reason: str) -> list[Slot]:
+        """Have ``count`` workers now, or the nearest number in the bounds, which stay as they are.
+
+        For policies; ``reason`` goes to the log. The new slots come back; workers that go finish
+        what they hold. 0 puts the version to sleep whatever its minimum: the next request wakes
+        it, and those that wait do so at once. Raises the error of ``close``.
+        """
+        if self._closed is not None:
+            raise self._closed
+        wanted = within(count, self.min_workers, self.max_workers) if count > 0 else 0
+        if wanted == self.wanted:
+            return []
+        logger.info("%s %s wants %d workers: %s", *self._title, wanted, reason)
+        return self._reach(wanted, None)
+
+    @property
+    def asleep(self) -> bool:
+        """No worker is wanted, though the bounds allow some: one comes when it is asked for."""
+        return not self.wanted and self.max_workers > 0 and self._closed is None
 
     def rebatch(self, size: int | None, delay_ms: int | None) -> None:
         """Change the batching of the live version; no job is lost, workers go on."""
@@ -220,6 +237,21 @@ class ModelVersion:
             strict=self._workshop.strict_batching,
         )
 
+    def _reach(self, wanted: int, grace: float | None) -> list[Slot]:
+        """Start or stop what is missing or too many; the new slots come back."""
+        self.wanted = wanted
+        todo = plan(len(self.slots), wanted)
+        for position in todo.stop:
+            self._leave(self.slots.pop(position), grace)
+        for slot in self.slots:
+            slot.retry_now()
+        new = [self._new_slot() for _ in range(todo.add)]
+        self.slots += new
+        for slot in new:
+            slot.start()
+        self._see_to_the_queue()
+        return new
+
     def _leave(self, slot: Slot, grace: float | None) -> None:
         leaving = asyncio.create_task(slot.stop(grace), name=f"stop {slot.command.name}")
         self._leaving[leaving] = slot
@@ -227,13 +259,17 @@ class ModelVersion:
 
     def _left(self, leaving: asyncio.Task[None]) -> None:
         del self._leaving[leaving]
-        self._answer_if_deserted()
+        self._see_to_the_queue()
 
-    def _answer_if_deserted(self) -> None:
-        """Without workers nobody will ever take what waits, or came back from one that left."""
-        if not self.slots:
+    def _see_to_the_queue(self) -> None:
+        """Without workers nobody takes what waits, or came back from one that left."""
+        if self.slots:
+            return
+        if not self.asleep:
             no_worker = NoWorker(NO_WORKER.format(model=f'Model "{self.spec.name}"'))
             self.dispatcher.fail_all(self._closed or no_worker)
+        elif self.dispatcher.queue.pending:
+            self.want(1, "requests wait")
 
     def _new_slot(self) -> Slot:
         shop, spec = self._workshop, self.spec

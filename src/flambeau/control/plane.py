@@ -118,9 +118,10 @@ class ControlPlane:
         return views
 
     def healthy(self) -> bool:
-        """What /ping says: every default version has its minimum of healthy workers."""
+        """What /ping says: every default version that is awake has its minimum of healthy workers."""
         return all(
-            version.healthy_workers >= version.min_workers for version in self._registry.defaults()
+            version.healthy_workers >= min(version.min_workers, version.wanted)
+            for version in self._registry.defaults()
         )
 
     def lacking(self) -> list[Lack]:
@@ -134,11 +135,12 @@ class ControlPlane:
         return not self.lacking()
 
     def model_ready(self, name: str, version: str | None = None) -> bool:
-        """Whether a version - the default one unless named - has a worker that takes jobs.
+        """Whether a version - the default one unless named - has a worker that takes jobs, or will.
 
         Raises ModelNotFound or ModelVersionNotFound.
         """
-        return self._registry.find(name, version).dispatcher.ready > 0
+        found = self._registry.find(name, version)
+        return found.asleep or found.dispatcher.ready > 0
 
     def names(self) -> list[str]:
         """The names of all registered models, in code-point order."""
@@ -192,16 +194,18 @@ class ControlPlane:
             version = self._registry.find(request.model_name, request.model_version)
             if batch_size is not None or delay is not None:
                 version.rebatch(batch_size, delay)
-            if least is None or most is None:
-                least, most = version.min_workers, version.max_workers
-            slots = version.scale(least, most, grace)
+            slots = []
+            if least is not None and most is not None:
+                slots = version.scale(least, most, grace)
         await self.save("snapshot")
         if not request.synchronous:
             return PROCESSING
         await loaded(version, slots)
         await version.left()
         named = f", version: {request.model_version}" if request.model_version else ""
-        return _done(f"Workers scaled to {least} for model: {request.model_name}{named}")
+        return _done(
+            f"Workers scaled to {version.min_workers} for model: {request.model_name}{named}"
+        )
 
     async def unregister(self, request: UnregisterModel) -> Outcome:
         """Remove one version: refuse new requests, answer the waiting, finish the running."""

@@ -56,7 +56,7 @@ class Readiness:
             Lack(url, f"it could not be registered: {why}") for url, why in self._failed.items()
         ]
         for version in self._there():
-            if not version.dispatcher.answering:
+            if not version.dispatcher.answering and not version.asleep:
                 spec = version.spec
                 found.append(Lack(f"{spec.name} {spec.version}", _why_silent(version)))
         return found

@@ -1,4 +1,8 @@
-"""What to do to get from the workers that are to the workers that are wanted; pure."""
+"""Bounds, the wish within them, and what to do to get from the workers that are to it; pure.
+
+Bounds come from a registration or a scale call. What is wanted is moved within them: by a change
+of the bounds, or by a policy.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,11 @@ class Plan(NamedTuple):
     stop: tuple[int, ...]
 
 
-def plan(running: int, least: int, most: int) -> Plan:
-    """Add up to ``least``, stop those beyond ``most`` from the end, else leave them be."""
-    if running < least:
-        return Plan(least - running, ())
-    if running > most:
-        return Plan(0, tuple(range(running - 1, most - 1, -1)))
-    return Plan(0, ())
+def within(wanted: int, least: int, most: int) -> int:
+    """The number of workers nearest to ``wanted`` that the bounds allow."""
+    return max(least, min(wanted, most))
+
+
+def plan(running: int, wanted: int) -> Plan:
+    """Add what is missing, or stop from the end what is too many."""
+    return Plan(max(0, wanted - running), tuple(range(running - 1, wanted - 1, -1)))

@@ -12,7 +12,7 @@ from flambeau.archive.model_config import ModelConfig
 from flambeau.control.devices import SharedRound, VersionRound, listed, usable, usable_ids
 from flambeau.control.registry import Registry
 from flambeau.control.requests import RegisterModel
-from flambeau.control.scaling import Plan, plan
+from flambeau.control.scaling import Plan, plan, within
 from flambeau.control.spec import Defaults, VersionDefaults, settle
 from flambeau.errors import (
     BadRequest,
@@ -146,18 +146,16 @@ def test_parallel_workers_take_neighbours(devices, ids, level, slices):
         (4, 0, 2, Plan(0, (3, 2))),
     ],
 )
-def test_workers_are_added_up_to_the_least_and_stopped_beyond_the_most(running, least, most, got):
-    assert plan(running, least, most) == got
+def test_new_bounds_add_up_to_the_least_and_stop_what_is_beyond_the_most(running, least, most, got):
+    assert plan(running, within(running, least, most)) == got
 
 
-@pytest.mark.parametrize(
-    ("running", "least", "most"), [row for row in product(range(5), repeat=3) if row[1] <= row[2]]
-)
-def test_a_plan_ends_within_the_bounds_and_is_then_at_rest(running, least, most):
-    first = plan(running, least, most)
+@pytest.mark.parametrize(("running", "wanted"), list(product(range(5), repeat=2)))
+def test_a_plan_ends_at_what_is_wanted_and_is_then_at_rest(running, wanted):
+    first = plan(running, wanted)
     after = running + first.add - len(first.stop)
-    assert least <= after <= most
-    assert plan(after, least, most) == Plan(0, ())
+    assert after == wanted
+    assert plan(after, wanted) == Plan(0, ())
     assert list(first.stop) == list(range(running - 1, running - 1 - len(first.stop), -1))
 
 
