@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flambeau.cli.flags import parser
-from flambeau.cli.flambeau import cli
+from flambeau.cli.flambeau_command import cli
 from flambeau.config import options
 from flambeau.config.setting import Effect
 from flambeau.config.table import Row, rows
@@ -122,7 +122,9 @@ def _command(path: str, command: click.Command) -> Iterator[str]:
         yield from ["", "| option | value | meaning |", "|---|---|---|"]
         yield from (_option_line(each, context) for each in shown)
     if isinstance(command, click.Group):
-        for name, inner in sorted(command.commands.items()):
+        for name in sorted(command.list_commands(context)):
+            inner = command.get_command(context, name)
+            assert inner is not None
             yield from _command(f"{path} {name}", inner)
 
 

@@ -121,6 +121,7 @@ def test_every_line_of_the_table_is_used() -> None:
         "flambeau.server",
         "flambeau.cli.run",
         "flambeau.cli.torchserve_command",
+        "flambeau.cli.serve",
         "flambeau.cli.model_archiver",
     ],
 )

@@ -184,12 +184,27 @@ def test_in_the_foreground_the_command_is_the_server_and_ends_with_zero(bench):
     assert not bench.pid_file.exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "term"])
+def test_serve_is_the_server_in_one_process_and_ends_with_zero(bench, number):
+    process = bench.popen("flambeau", "serve", "store/echo.mar")
+    with process:
+        read_until(process.stdout, "Model server started.")
+        server = bench.server()
+        assert server.pid == process.pid
+        assert MARK in server.cmdline()
+        assert [line for child in server.children() if MARK in (line := child.cmdline())] == []
+        process.send_signal(number)
+        assert process.wait(LIMIT) == 0
+    assert not bench.pid_file.exists()
+
+
 def test_a_port_that_is_taken_ends_the_server_with_one_and_its_reason(bench):
     port = int(bench.inference.rpartition(":")[2])
     with socket.create_server(("127.0.0.1", port)):
-        result = bench.torchserve("--foreground", "--ncs")
-    assert result.returncode == 1
-    assert "Failed to bind to address: " in result.stdout + result.stderr
+        results = [bench.torchserve("--foreground", "--ncs"), bench.flambeau("serve")]
+    for result in results:
+        assert result.returncode == 1
+        assert "Failed to bind to address: " in result.stdout + result.stderr
     assert not bench.pid_file.exists()
 
 

@@ -1,8 +1,8 @@
 """Starting and stopping the server process: what ``torchserve`` and ``flambeau serve|stop`` share.
 
-Checks early what can be checked early, then hands over to ``flambeau.cli.run``: in the foreground
-this process becomes the server (so signals and the exit code are its own), in the background a
-child in a session of its own is started. Prints nothing; failures are ``LaunchError``.
+Checks early what can be checked early. In the foreground this process is the server (so signals
+and the exit code are its own), in the background a child in a session of its own is started:
+``flambeau.cli.run``. Prints nothing; failures are ``LaunchError``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import select
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -70,13 +70,15 @@ def in_background(flags: Flags, pid_file: PidFile) -> int:
     return server.pid
 
 
-def in_foreground(flags: Flags, pid_file: PidFile) -> NoReturn:
-    """Becomes the server; does not return."""
+def in_foreground(loaded: Loaded, pid_file: PidFile) -> int:
+    """Be the server until it is told to stop; the exit code. The process must carry the mark."""
     pid_file.write(os.getpid())
-    sys.stdout.flush()
-    sys.stderr.flush()
-    line = command(flags, pid_file)
-    os.execv(line[0], line)  # noqa: S606 - no shell is wanted
+    try:
+        from flambeau.server import run  # noqa: PLC0415 - other uses of the commands need no server
+
+        return run(loaded.options, notices=loaded.notices)
+    finally:
+        pid_file.remove(only_of=os.getpid())
 
 
 def command(flags: Flags, pid_file: PidFile) -> list[str]:

@@ -1,7 +1,7 @@
 """``python -m flambeau.cli.run``: the server process.
 
-Started by ``torchserve`` and ``flambeau serve`` (``cli.launch``), or directly by tests and process
-supervisors. Settles the configuration and runs the server until it is told to stop. Takes
+Started in the background by ``torchserve`` and ``flambeau serve --detach`` (``cli.launch``), or
+directly by tests and process supervisors. Settles the configuration and runs the server until it is told to stop. Takes
 torchserve's flags and ``--set key=value``; always stays in the foreground.
 """
 

@@ -9,11 +9,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
@@ -29,6 +29,8 @@ def print_json(value: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
     """A table on stdout; as wide as it needs to be when stdout is no terminal."""
+    from rich.table import Table  # noqa: PLC0415 - a server shows no tables
+
     table = Table(title=title or None, title_justify="left", header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -39,6 +41,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
 
 def console(*, stderr: bool = False) -> Console:
     """A console that never cuts lines when its output goes into a file or a pipe."""
+    from rich.console import Console  # noqa: PLC0415 - as above
+
     screen = Console(stderr=stderr, highlight=False, markup=False)
     return (
         screen

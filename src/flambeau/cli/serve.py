@@ -136,11 +136,11 @@ def _start(flags: Flags, pid_file: PidFile, *, detach: bool) -> None:
         click.echo(warning, err=True)
     try:
         launch.claim(pid_file)
-        launch.checked(flags)
+        loaded = launch.checked(flags)
     except launch.LaunchError as error:
         raise Failed(str(error)) from None
     if not detach:
-        launch.in_foreground(flags, pid_file)
+        raise click.exceptions.Exit(launch.in_foreground(loaded, pid_file))
     pid = launch.in_background(flags, pid_file)
     click.echo(f"The server starts with pid {pid}; stop it with: flambeau stop")
 

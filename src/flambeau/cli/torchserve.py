@@ -1,17 +1,15 @@
 """``torchserve``: where the command begins.
 
-To stay in the foreground means to become the server, whose command line carries a mark. Only a new
-program can have another command line, so that comes first, before anything is imported twice;
-what the command does is in ``torchserve_command``.
+To stay in the foreground means to become the server, with the mark among its arguments: see
+``cli.mark``. What the command does is in ``torchserve_command``.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
-from flambeau.cli.mark import PROCESS_MARK
+from flambeau.cli.mark import PROCESS_MARK, become_marked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     foreground takes the place of the process.
     """
     if arguments is None and stays(sys.argv[1:]):
-        line = [sys.executable, "-m", "flambeau.cli.torchserve", PROCESS_MARK, *sys.argv[1:]]
-        os.execv(line[0], line)  # noqa: S606 - no shell is wanted
-    from flambeau.cli import torchserve_command  # noqa: PLC0415 - see the top
+        become_marked("flambeau.cli.torchserve", sys.argv[1:])
+    from flambeau.cli import torchserve_command  # noqa: PLC0415 - not before the lines above
 
     words = sys.argv[1:] if arguments is None else arguments
     return torchserve_command.main([word for word in words if word != PROCESS_MARK])

@@ -6,7 +6,6 @@ file. All messages go to stdout, where tools look for them.
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,23 +45,11 @@ def _start(flags: Flags, pid_file: PidFile, *, foreground: bool) -> int:
         print(warning, file=sys.stderr)
     if launch.claim(pid_file):
         print("Removing orphan pid file.")
+    loaded = launch.checked(flags)
     if foreground:
-        return _serve(flags, pid_file)
-    launch.checked(flags)
+        return launch.in_foreground(loaded, pid_file)
     launch.in_background(flags, pid_file)
     return 0
-
-
-def _serve(flags: Flags, pid_file: PidFile) -> int:
-    """Be the server until it is told to stop."""
-    loaded = launch.checked(flags)
-    pid_file.write(os.getpid())
-    try:
-        from flambeau.server import run  # noqa: PLC0415 - other uses of the command need no server
-
-        return run(loaded.options, notices=loaded.notices)
-    finally:
-        pid_file.remove(only_of=os.getpid())
 
 
 def _stop(pid_file: PidFile, *, wait: bool) -> int:

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
 
-from flambeau.cli.flambeau import cli
+from flambeau.cli.flambeau import stays
+from flambeau.cli.flambeau_command import cli
+from flambeau.cli.mark import PROCESS_MARK
 from flambeau.cli.serve import _addresses, _store_of
 from flambeau.security.grants import parse_grants
 
@@ -67,6 +71,35 @@ def test_help_shows_examples_one_a_line(run, command):
 )
 def test_a_wrong_command_line_leaves_with_two(run, words):
     assert run(*words).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["serve"], True),
+        (["serve", "m.mar", "--workers", "1"], True),
+        (["serve", "--detach"], False),
+        (["serve", "--help"], False),
+        ([PROCESS_MARK, "serve"], False),
+        (["stop"], False),
+        ([], False),
+    ],
+)
+def test_only_a_serve_that_stays_becomes_a_marked_process_once(words, expected):
+    assert stays(words) is expected
+
+
+@pytest.mark.parametrize(
+    ("module", "unwanted"),
+    [
+        ("flambeau.cli.flambeau", ["click", "flambeau.config"]),
+        ("flambeau.cli.serve", ["rich", "requests", "flambeau.cli.check", "flambeau.worker"]),
+    ],
+)
+def test_a_server_carries_nothing_of_the_other_commands(module, unwanted):
+    code = f"import sys, {module}; print([each for each in {unwanted} if each in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_version_names_both(run):

@@ -6,7 +6,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from flambeau.cli.flambeau import cli
+from flambeau.cli.flambeau_command import cli
 
 ID = "4e0b8c4e-0d2e-4c57-9f1c-0e7c4a7b5a11"
 OTHER = "99999999-0d2e-4c57-9f1c-0e7c4a7b5a11"
