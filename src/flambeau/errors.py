@@ -25,7 +25,7 @@
     ├── OutOfResources              507
     └── Unavailable                 503  with Retry-After
         ├── NoWorker  ├── QueueFull  ├── StillLoading  ├── WorkersFailing
-        ├── DeadlineExceeded  └── ShuttingDown
+        ├── DeadlineExceeded  ├── ShuttingDown  └── Unregistered
 
 The type names are TorchServe's exception names: clients match on them. The two faces
 (``rest.replies`` and ``grpc.status``) are the only readers of ``status`` and ``grpc``.
@@ -33,6 +33,7 @@ The type names are TorchServe's exception names: clients match on them. The two 
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import ClassVar
 
 
@@ -232,29 +233,75 @@ class Unavailable(FlambeauError):
     status = 503
     grpc = "UNAVAILABLE"
     retry_after = 1
+    reason: ClassVar[str] = "other"
+    """Label under which the refused request is counted."""
 
 
 class NoWorker(Unavailable):
     """The model has no worker."""
 
+    reason = "no_worker"
+
 
 class QueueFull(Unavailable):
     """The model's queue holds as many jobs as it may."""
+
+    reason = "queue_full"
 
 
 class StillLoading(Unavailable):
     """The model's workers are still loading and its queue is full."""
 
+    reason = "loading"
+
 
 class WorkersFailing(Unavailable):
     """Every worker of the model is down and waits for its next try."""
+
+    reason = "workers_failing"
 
 
 class DeadlineExceeded(Unavailable):
     """The request outlived the time its client gives it."""
 
     grpc = "DEADLINE_EXCEEDED"
+    reason = "deadline"
 
 
 class ShuttingDown(Unavailable):
     """The server is stopping and takes no new work."""
+
+    reason = "shutting_down"
+
+
+class Unregistered(Unavailable):
+    """The model was unregistered while the request waited."""
+
+    reason = "unregistered"
+
+
+class Failure(IntEnum):
+    """What a worker says went wrong with a request; travels in a reply."""
+
+    NONE = 0
+    HANDLER = 1
+    """The handler raised, or returned something that cannot be sent."""
+    RESOURCES = 2
+    """It ran out of host or device memory."""
+    CHOSEN = 3
+    """It raised PredictionException, which chose a status of its own."""
+    INTERNAL = 4
+    """The worker could not send what the handler returned."""
+
+
+_OF_WORKERS: dict[int, type[FlambeauError]] = {
+    Failure.HANDLER: HandlerFailed,
+    Failure.RESOURCES: OutOfResources,
+    Failure.INTERNAL: InternalError,
+}
+
+
+def failure_of(failure: int, status: int, text: str) -> FlambeauError:
+    """The error that a worker's ``failure`` means; ``status`` counts where the handler chose it."""
+    kind = _OF_WORKERS.get(failure)
+    return PredictionFailed(text, status) if kind is None else kind(text)

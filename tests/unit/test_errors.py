@@ -63,6 +63,7 @@ TABLE = {
     "WorkersFailing": ("ServiceUnavailableException", 503, "UNAVAILABLE"),
     "DeadlineExceeded": ("ServiceUnavailableException", 503, "DEADLINE_EXCEEDED"),
     "ShuttingDown": ("ServiceUnavailableException", 503, "UNAVAILABLE"),
+    "Unregistered": ("ServiceUnavailableException", 503, "UNAVAILABLE"),
 }
 INTERNAL = "InternalServerException"
 

@@ -17,8 +17,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from flambeau.errors import failure_of
 from flambeau.transport import frames
 from flambeau.transport.messages import JobHead, Load, PartHead, Replies, ReplyHead, pack_headers
+from flambeau.worker.batches import finish
 from flambeau.worker.link import ServerLink
 from flambeau.worker.loading import load
 
@@ -55,8 +57,11 @@ class Answered:
 class Trial:
     """A loaded model, ready to answer."""
 
-    def __init__(self, service: Service, arrived: queue.SimpleQueue[_Frame | None]) -> None:
+    def __init__(
+        self, service: Service, link: ServerLink, arrived: queue.SimpleQueue[_Frame | None]
+    ) -> None:
         self._service = service
+        self._link = link
         self._arrived = arrived
         self._next_id = 0
         self.load_ms = 0.0
@@ -72,15 +77,20 @@ class Trial:
                 JobHead(self._next_id, f"check-{self._next_id}", pack_headers(headers), [part])
             )
         answers = {job.id: Answer() for job in jobs}
-        self._service.answer(jobs, [bytearray(example.body) for example in examples])
-        while True:
+        waiting = set(answers)
+        handler_us = 0
+        going_on = self._service.answer(jobs, [bytearray(example.body) for example in examples])
+        finish(self._link, self._service, going_on)
+        while waiting:
             frame = self._arrived.get(timeout=_ANSWER_LIMIT_S)
             if frame is None:
                 raise ConnectionError("the handler closed the socket of its worker")
+            handler_us += frame.replies.handler_us
             for head, blob in zip(frame.replies.replies, frame.blobs, strict=True):
                 _add(answers[head.id], head, blob)
-            if frame.replies.done:
-                return Answered(list(answers.values()), frame.replies.handler_us / 1000)
+                if not head.more:
+                    waiting.discard(head.id)
+        return Answered(list(answers.values()), handler_us / 1000)
 
 
 @contextmanager
@@ -96,7 +106,8 @@ def opened(message: Load) -> Iterator[Trial]:
     reader.start()
     try:
         started = perf_counter()
-        trial = Trial(load(message, ServerLink(near)), arrived)
+        link = ServerLink(near)
+        trial = Trial(load(message, link), link, arrived)
         trial.load_ms = (perf_counter() - started) * 1000
         yield trial
     finally:
@@ -133,7 +144,9 @@ def _read(stream: BinaryIO) -> _Frame | None:
 
 def _add(answer: Answer, head: ReplyHead, blob: bytes) -> None:
     answer.status = head.status
-    answer.failed = answer.failed or head.failed
+    if head.failure:
+        answer.failed = True
+        answer.status = failure_of(head.failure, head.status, "").status
     answer.pieces += 1
     answer.body += blob
     for name, value in head.headers:

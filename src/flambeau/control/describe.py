@@ -19,7 +19,7 @@ NO_GPU = "N/A"
 
 def describe(version: ModelVersion, gpu_usage: Callable[[int], str]) -> ModelDescription:
     """Every field of the contract for one version. ``gpu_usage`` spells the use of a device."""
-    spec, config, queue = version.spec, version.spec.config, version.dispatcher.queue
+    spec, config, queue = version.spec, version.spec.config, version.dispatcher.batcher
     pending, stateful = queue.pending, config.sequence_batching
     return ModelDescription(
         modelName=spec.name,

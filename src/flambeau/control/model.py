@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from flambeau.control.devices import VersionRound
 from flambeau.control.scaling import plan, within
 from flambeau.errors import (
-    FlambeauError,
     NoWorker,
     QueueFull,
     StillLoading,
@@ -24,7 +23,7 @@ from flambeau.errors import (
 from flambeau.jobs.batching import BatchPolicy, DynamicBatcher
 from flambeau.jobs.dispatch import Dispatcher
 from flambeau.jobs.feed import Prefetch
-from flambeau.jobs.queue import JobQueue
+from flambeau.jobs.modes import Window, feeds
 from flambeau.supervision.launcher import WorkerCommand
 from flambeau.supervision.slot import Slot
 from flambeau.supervision.state import State
@@ -87,16 +86,18 @@ class ModelVersion:
         self._title = (spec.name, spec.version)
         self._workshop = workshop
         self._leaving: dict[asyncio.Task[None], Slot] = {}
-        self._closed: FlambeauError | None = None
+        self._closed: Unavailable | None = None
         self._trouble = False
         """Some worker has failed since it was last ready."""
+        self._window = Window(workshop.prefetch, spec.batch_size)
         self.dispatcher = Dispatcher(
-            JobQueue(spec.queue_size),
-            DynamicBatcher(self._policy()),
+            DynamicBatcher(
+                self._policy(), spec.queue_size, f'Model "{spec.name}" version {spec.version}'
+            ),
+            feeds(spec.mode, self._window),
             metrics,
             response_timeout=spec.response_timeout,
             client_timeout=spec.config.client_timeout / 1000,
-            prefetch=workshop.prefetch,
         )
 
     # -- jobs
@@ -109,38 +110,28 @@ class ModelVersion:
         if self.asleep:
             self.want(1, "a request came")
         if not self.slots or self._closed is not None:
-            raise self._refuse(self._closed or NoWorker(self._no_worker(job)), "no_worker")
+            raise self._refuse(self._closed or NoWorker(self._no_worker(job)))
         if self._trouble and (failing := self._failing()) is not None:
-            raise self._refuse(failing, "workers_failing")
+            raise self._refuse(failing)
         job.model = self._title
         self.metrics.arrived(job.version_given)
         try:
             self.dispatcher.submit(job)
-        except QueueFull:
-            raise self._full() from None
+        except QueueFull as full:
+            raise self._refuse(full if self.dispatcher.ready else self._loading()) from None
+        except Unavailable as error:
+            raise self._refuse(error) from None
 
-    def _full(self) -> FlambeauError:
-        """Why the queue is full: too many requests, or nobody ready to empty it."""
-        title = f'Model "{self.spec.name}" version {self.spec.version}'
-        size = self.dispatcher.queue.capacity
-        if self.dispatcher.ready:
-            return self._refuse(
-                QueueFull(
-                    f"{title} has {size} requests waiting, as many as its queue may hold. "
-                    "Try again later, add workers, or raise job_queue_size."
-                ),
-                "queue_full",
-            )
-        return self._refuse(
-            StillLoading(
-                f"{title} is still loading and has {size} requests waiting, as many as its "
-                "queue may hold. Try again later."
-            ),
-            "loading",
+    def _loading(self) -> StillLoading:
+        """Why the queue is full while nobody is ready to empty it."""
+        return StillLoading(
+            f'Model "{self.spec.name}" version {self.spec.version} is still loading and has '
+            f"{self.dispatcher.batcher.capacity} requests waiting, as many as its queue may hold. "
+            "Try again later."
         )
 
-    def _refuse(self, error: FlambeauError, reason: str) -> FlambeauError:
-        self.metrics.rejected(reason)
+    def _refuse(self, error: Unavailable) -> Unavailable:
+        self.metrics.rejected(error.reason)
         return error
 
     def _no_worker(self, job: Job) -> str:
@@ -188,6 +179,7 @@ class ModelVersion:
             max_batch_delay=self.spec.max_batch_delay if delay_ms is None else delay_ms,
         )
         self.dispatcher.batcher.policy = self._policy()
+        self._window.batch_size = self.spec.batch_size
         for slot in self.slots:
             slot.load.batch_size = self.spec.batch_size  # for the worker of its next start
         self.dispatcher.wake()
@@ -327,4 +319,5 @@ class ModelVersion:
             model_yaml_text=spec.yaml_text,
             worker_name=worker_name,
             settings=self._workshop.settings,
+            mode=spec.mode,
         )

@@ -25,7 +25,7 @@ from flambeau.errors import (
     MethodNotAllowed,
     ModelVersionNotFound,
     ShuttingDown,
-    Unavailable,
+    Unregistered,
 )
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ class ControlPlane:
             raise MethodNotAllowed
         version = self._registry.find(request.model_name, request.model_version)
         self._registry.remove(version)
-        error = Unavailable(f'Model "{request.model_name}" was unregistered.')
+        error = Unregistered(f'Model "{request.model_name}" was unregistered.')
         await self._lives.carry_out(
             self._lives.close(version, error, self._unregister_timeout, forget=True)
         )

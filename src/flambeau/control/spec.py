@@ -86,6 +86,8 @@ class ModelSpec:
     """What workers read instead of ``yaml``, if not empty."""
     launcher: str = LOCAL
     """Which of the server's launchers starts its workers."""
+    mode: str = "batches"
+    """How its jobs travel: a row of ``jobs.modes``."""
 
 
 def settle(

@@ -1,10 +1,10 @@
-"""Feeding the workers of one model version from its queue.
+"""Feeding the workers of one model version with what waits for it.
 
-Faces put jobs in with ``submit``; each ready worker has one running ``serve``. In between,
+Faces put jobs in with ``submit``; each ready worker has one running ``serve``. What waits, and who
+gets it, is the business of a ``Batcher``; what a worker holds, that of its ``Feed``. In between,
 ``_pump`` hands out batches once per round of the event loop, so that requests which arrive
 together leave together: idle workers first, the one that has been idle longest before the
-others, then busy ones that are fast enough to be fed ahead. No collecting for one worker ever
-holds back another.
+others, then busy ones that have room. No collecting for one worker ever holds back another.
 """
 
 from __future__ import annotations
@@ -14,25 +14,19 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
-from flambeau.errors import (
-    DeadlineExceeded,
-    FlambeauError,
-    QueueFull,
-    RequestTooLarge,
-    WorkerDied,
-    WorkerTimedOut,
-)
-from flambeau.jobs.feed import Feed, Prefetch
+from flambeau.errors import DeadlineExceeded, RequestTooLarge, WorkerDied, WorkerTimedOut
+from flambeau.jobs.deadlines import Deadlines
 from flambeau.jobs.pulse import BEAT
 from flambeau.transport.frames import ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from flambeau.errors import FlambeauError, Unavailable
     from flambeau.jobs.batching import Batcher
-    from flambeau.jobs.feed import Batch
+    from flambeau.jobs.feed import Batch, Feed
     from flambeau.jobs.job import Job
-    from flambeau.jobs.queue import JobQueue
+    from flambeau.jobs.modes import FeedMaker
     from flambeau.metrics.model import ModelMetrics
     from flambeau.supervision.channel import Channel
     from flambeau.transport.messages import Replies
@@ -49,7 +43,7 @@ class ReadyWorker(Protocol):
 
 
 class Dispatcher:
-    """The queue of one version and the workers that empty it. Implements ``Flow`` for the waiting.
+    """The workers of one version and what waits for them. Implements ``Flow`` for the waiting.
 
     ``response_timeout`` and ``client_timeout`` are in seconds; ``client_timeout`` 0 means that
     clients wait as long as it takes.
@@ -57,31 +51,26 @@ class Dispatcher:
 
     def __init__(
         self,
-        queue: JobQueue,
         batcher: Batcher,
+        feeds: FeedMaker,
         metrics: ModelMetrics,
         *,
         response_timeout: float,
         client_timeout: float = 0.0,
-        prefetch: Prefetch | None = None,
     ) -> None:
-        self.queue = queue
         self.batcher = batcher
         self.response_timeout = response_timeout
         self.client_timeout = client_timeout
-        self.worker_name = ""
-        """See Flow; a waiting job is with no worker."""
-        self.handler_us = 0
+        self._make_feed = feeds
         self._metrics = metrics
-        self._prefetch = prefetch or Prefetch()
         self._loop = asyncio.get_running_loop()
         self._feeds: deque[Feed] = deque()
-        self._deadlines: deque[Job] = deque()
+        self._deadlines = Deadlines(client_timeout, self._too_late) if client_timeout else None
         self._pumping = False
         self._waking: asyncio.TimerHandle | None = None
-        self._expiring: asyncio.TimerHandle | None = None
         self._beating = False
-        self._running: asyncio.Event = asyncio.Event()
+        self._late: dict[Feed, asyncio.Future[None]] = {}
+        """Completed when what a feed's worker runs has outlived the response time-out."""
         self._emptied: asyncio.Event = asyncio.Event()
 
     @property
@@ -98,41 +87,36 @@ class Dispatcher:
     def in_flight(self) -> int:
         """Jobs that are with a worker and want an answer."""
         return sum(
-            not (job.answered or job.cancelled)
-            for feed in self._feeds
-            for batch in feed.batches
-            for job in batch.jobs.values()
+            not (job.answered or job.cancelled) for feed in self._feeds for job in feed.held()
         )
 
     def submit(self, job: Job) -> None:
         """Queue ``job``; its answer comes through ``job.on_answer``.
 
-        Raises QueueFull when the queue holds as many as it may.
+        Raises the Unavailable error that says why it cannot wait.
         """
-        if not self.queue.put(job):
-            raise QueueFull
+        self.batcher.put(job)
         job.flow = self
-        if self.client_timeout:
-            self._watch_deadline(job)
+        if self._deadlines is not None:
+            self._deadlines.watch(job)
         if not self._pumping:
             self._pumping = True
             self._loop.call_soon(self._pump)
 
     def wake(self) -> None:
-        """Look at the queue again (the policy has changed, or jobs came back)."""
+        """Look at what waits again (the policy has changed, or jobs came back)."""
         if not self._pumping:
             self._pumping = True
             self._loop.call_soon(self._pump)
 
-    def fail_all(self, error: FlambeauError) -> None:
+    def fail_all(self, error: Unavailable) -> None:
         """Answer every waiting job with ``error``."""
-        for job in self.queue.drain():
-            job.fail(error)
+        self._refuse(self.batcher.drain(), error)
         self._emptied.set()
 
     async def idle(self) -> None:
         """Returns when no job waits or is with a worker; those whose clients have gone count not."""
-        while self.queue.pending or self.in_flight:
+        while self.batcher.pending or self.in_flight:
             self._emptied.clear()
             await self._emptied.wait()
 
@@ -151,24 +135,19 @@ class Dispatcher:
         """Feed ``worker`` until ``retire`` is done and it has answered all it holds.
 
         Raises WorkerDied when the worker ends, WorkerTimedOut when it takes too long; in both
-        cases its running batch has been answered and the rest is back in the queue.
+        cases what it may have started has been answered and the rest waits again.
         """
-        feed = Feed(worker.channel, self._prefetch, self.cancel, worker.name)
+        feed = self._make_feed(worker.channel, worker.name, self.cancel)
         finished: asyncio.Future[None] = self._loop.create_future()
 
         def deliver(replies: Replies, blobs: list[bytes]) -> None:
             self._deliver(feed, replies, blobs)
-            if feed.retired and not feed.batches and not finished.done():
+            if feed.retired and feed.idle and not finished.done():
                 finished.set_result(None)
 
         worker.channel.on_replies = deliver
-        self._feeds.append(feed)
-        if not self._beating:
-            self._beating = True
-            self._loop.call_later(BEAT, self._beat)
-        self.wake()
-        watch = asyncio.ensure_future(self._overdue(feed))
-        waits = {watch, worker.channel.ended, finished, retire}
+        late = self._join(feed)
+        waits = {late, worker.channel.ended, finished, retire}
         try:
             while True:
                 done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -179,42 +158,64 @@ class Dispatcher:
                     error = WorkerDied(killed=await worker.died_of_kill())
                     self._lose(feed, error)
                     raise error
-                if watch in done:
+                if late in done:
                     self._lose(feed, WorkerDied())
                     raise WorkerTimedOut(f"no answer within {self.response_timeout:g} s")
                 feed.retired = True
                 waits.discard(retire)
-                if not feed.batches:
+                if feed.idle:
                     return
         finally:
-            watch.cancel()
-            self._lose(feed, WorkerDied())
-            self._feeds.remove(feed)
+            self._leave(feed)
             worker.channel.on_replies = None
+
+    def _join(self, feed: Feed) -> asyncio.Future[None]:
+        self._feeds.append(feed)
+        self.batcher.join(feed)
+        late = self._late[feed] = self._loop.create_future()
+        if not self._beating:
+            self._beating = True
+            self._loop.call_later(BEAT, self._beat)
+        self.wake()
+        return late
+
+    def _leave(self, feed: Feed) -> None:
+        self._lose(feed, WorkerDied())
+        self._feeds.remove(feed)
+        self._late.pop(feed).cancel()
+        self.batcher.leave(feed)
+        self.wake()
 
     # -- handing out
 
     def _pump(self) -> None:
         self._pumping = False
-        queue = self.queue
-        if not len(queue):
+        batcher = self.batcher
+        if not len(batcher):
             return
         now = monotonic()
-        take = self.batcher.take
-        for idle in (True, False):
-            for feed in list(self._feeds):
-                while len(queue) and feed.room and (idle is not bool(feed.batches)):
-                    jobs = take(queue, now, idle=idle)
-                    if not jobs or not self._give(feed, jobs, now):
-                        break
-                    if idle:
-                        self._feeds.remove(feed)
-                        self._feeds.append(feed)
+        self._hand_out(now, idle=True)
+        while len(batcher) and self._hand_out(now, idle=False):
+            pass
         for feed in self._feeds:
             feed.flush()
-        if not len(queue):
+        if not len(batcher):
             self._emptied.set()
         self._arm(now)
+
+    def _hand_out(self, now: float, *, idle: bool) -> bool:
+        """Give each worker that is ``idle``, or busy with room, one batch; whether any got one."""
+        batcher, given = self.batcher, False
+        for feed in tuple(self._feeds):
+            if feed.idle is not idle or not feed.room or not len(batcher):
+                continue
+            jobs = batcher.take(feed, now)
+            if jobs and self._give(feed, jobs, now):
+                given = True
+                if idle:  # it goes to the end of the line
+                    self._feeds.remove(feed)
+                    self._feeds.append(feed)
+        return given
 
     def _give(self, feed: Feed, jobs: list[Job], now: float) -> bool:
         try:
@@ -224,19 +225,16 @@ class Dispatcher:
                 job.fail(RequestTooLarge(f"The worker cannot be sent this: {error}"))
             self.wake()
             return False
-        self._running.set()
         return True
 
     def _arm(self, now: float) -> None:
-        """Come back when a waiting batch is due for an idle worker."""
+        """Come back when the batcher may answer differently."""
         if self._waking is not None:
             self._waking.cancel()
             self._waking = None
-        if not len(self.queue) or not any(feed.wants for feed in self._feeds):
-            return
-        wait = self.batcher.wait(self.queue, now)
-        if wait is not None:
-            self._waking = self._loop.call_later(wait, self.wake)
+        due = self.batcher.due(now)
+        if due is not None:
+            self._waking = self._loop.call_later(due - now, self.wake)
 
     # -- coming back
 
@@ -247,7 +245,7 @@ class Dispatcher:
             self._metrics.points(replies.metrics)
         if done is not None:
             self._measure(done, replies, now)
-            if not len(self.queue):
+            if not len(self.batcher):
                 self._emptied.set()
             elif not self._pumping:
                 self._pumping = True
@@ -259,7 +257,7 @@ class Dispatcher:
         if not batch.failed:
             for job, came in zip(jobs, arrived, strict=True):
                 metrics.answered(job.version_given, now - came, job.taken - came)
-        handler = replies.handler_us / 1e6
+        handler = batch.handler_us / 1e6
         ids = ",".join([job.request_id for job in jobs]) if replies.timed else ""
         round_s = max(0.0, now - batch.began - handler)
         metrics.batch(len(jobs), jobs[0].taken - min(arrived), handler, round_s, ids)
@@ -269,57 +267,34 @@ class Dispatcher:
         if rest:
             for job in rest:
                 job.flow = self
-            self.queue.put_back(rest)
+            self.batcher.give_back(rest)
             self.wake()
         self._emptied.set()
 
     # -- limits
 
     def _beat(self) -> None:
+        """Look for life in all workers, and for what has taken too long."""
+        now, limit = monotonic(), self.response_timeout
         for feed in self._feeds:
             if not feed.retired:
-                feed.pulse.beat(busy=bool(feed.batches))
+                feed.pulse.beat(busy=feed.deaf_at_work and not feed.idle)
+            if feed.overdue(limit, now) and not self._late[feed].done():
+                self._late[feed].set_result(None)
         self._beating = bool(self._feeds)
         if self._beating:
             self._loop.call_later(BEAT, self._beat)
 
-    async def _overdue(self, feed: Feed) -> None:
-        """Returns when the running batch of ``feed`` has outlived the response time-out."""
-        while True:
-            while not feed.batches:
-                self._running.clear()
-                await self._running.wait()
-            left = feed.left(self.response_timeout, monotonic())
-            if left < 0:
-                return
-            await asyncio.sleep(max(0.01, left))
-
-    def _watch_deadline(self, job: Job) -> None:
-        job.deadline = job.arrived + self.client_timeout
-        deadlines = self._deadlines
-        while deadlines and (deadlines[0].answered or deadlines[0].cancelled):
-            deadlines.popleft()
-        deadlines.append(job)
-        if self._expiring is None:
-            self._expiring = self._loop.call_at(
-                self._loop.time() + self.client_timeout, self._expire
-            )
-
-    def _expire(self) -> None:
-        """Answer the jobs whose clients have waited long enough; the rest is watched on."""
-        now = monotonic()
-        deadlines = self._deadlines
-        while deadlines and (
-            deadlines[0].answered or deadlines[0].cancelled or deadlines[0].deadline <= now
-        ):
-            job = deadlines.popleft()
-            job.fail(
-                DeadlineExceeded(
-                    f"No answer within the {self.client_timeout * 1000:.0f} ms "
-                    "(clientTimeoutInMills) this model gives its clients."
-                )
-            )
+    def _too_late(self, jobs: list[Job]) -> None:
+        error = DeadlineExceeded(
+            f"No answer within the {self.client_timeout * 1000:.0f} ms "
+            "(clientTimeoutInMills) this model gives its clients."
+        )
+        self._refuse(jobs, error)
         self._emptied.set()
-        self._expiring = None
-        if deadlines:
-            self._expiring = self._loop.call_later(deadlines[0].deadline - now, self._expire)
+
+    def _refuse(self, jobs: list[Job], error: Unavailable) -> None:
+        for job in jobs:
+            if not (job.answered or job.cancelled):
+                self._metrics.rejected(error.reason)
+                job.fail(error)

@@ -1,33 +1,30 @@
-"""What one ready worker holds: batches on their way, and how fast it has been.
+"""What one ready worker holds: jobs on their way, and how many more it may get.
 
-A feed knows its channel and nothing of the queue. Its depth is how many batches it may hold:
-one that runs, and behind it as many as the worker gets through within ``prefetch`` seconds, so
-that a fast handler never waits for the socket and a slow one never holds jobs another worker
-could have taken.
+A feed knows its channel and nothing of what waits. It keeps its jobs in flight by id; which of
+them may have started, and how many more fit, is told by its kind of window:
+
+- ``BatchFeed``: one batch runs, full ones stand behind it. Its depth is how many batches it may
+  hold: as many as the worker gets through within ``prefetch`` seconds, so that a fast handler never
+  waits for the socket and a slow one never holds jobs another worker could have taken.
+- ``OpenFeed`` (``jobs.open_feed``): jobs that the worker has in hand at the same time.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from flambeau.errors import (
-    FlambeauError,
-    HandlerFailed,
-    InternalError,
-    OutOfResources,
-    PredictionFailed,
-    WorkerDied,
-)
+from flambeau.errors import FlambeauError, InternalError, failure_of
 from flambeau.jobs.job import Answer
 from flambeau.jobs.pulse import Pulse
 from flambeau.transport.frames import head
 from flambeau.transport.messages import Cancel, JobHead, PartHead, Predict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from flambeau.jobs.job import Job
     from flambeau.supervision.channel import Channel
@@ -37,6 +34,8 @@ UNKNOWN = -1.0
 """Mean handler time before the first reply: nothing is prefetched on a guess."""
 SMOOTHING = 0.2
 """Weight of the newest handler time in the mean."""
+ANY_NUMBER = 1 << 30
+"""Room for one more batch, whatever its size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,59 +47,82 @@ class Prefetch:
 
 
 class Batch:
-    """Jobs sent together, by id, and when the worker could begin with them.
+    """Jobs that one call of the handler was about, and when the worker could begin with them.
 
     ``heard`` is when the worker last gave a sign of them: a piece of a stream, or the beginning.
     """
 
-    __slots__ = ("began", "failed", "heard", "jobs", "members")
+    __slots__ = ("began", "failed", "handler_us", "heard", "jobs", "members")
 
-    def __init__(self, jobs: list[Job]) -> None:
-        self.members = jobs
-        self.jobs = {job.id: job for job in jobs}
+    def __init__(self, members: list[Job], began: float = 0.0) -> None:
+        self.members = members
+        self.jobs = {job.id: job for job in members}
         """Those without a last answer."""
-        self.began = self.heard = 0.0
+        self.began = self.heard = began
+        self.handler_us = 0
+        """Microseconds the handler has taken for it."""
         self.failed = False
         """At least one of its answers says that the handler failed."""
 
-    def begin(self, now: float) -> None:
-        """The worker can begin with it."""
-        self.began = self.heard = now
 
+class Feed(ABC):
+    """One ready worker as dispatch sees it. Implements ``Flow`` and, for batchers, ``Seat``."""
 
-class Feed:
-    """One ready worker as dispatch sees it. Implements ``Flow`` for the jobs it carries."""
+    eager = False
+    """See Seat."""
+    deaf_at_work = True
+    """The worker reads nothing while its handler runs, and cannot answer a Ping then."""
 
-    def __init__(
-        self,
-        channel: Channel,
-        prefetch: Prefetch,
-        gone: Callable[[Job], None],
-        worker_name: str = "",
-    ) -> None:
+    def __init__(self, channel: Channel, worker: str, gone: Callable[[Job], None]) -> None:
         self.channel = channel
-        self.worker_name = worker_name
-        self.handler_us = 0
-        self.batches: deque[Batch] = deque()
+        self.worker = worker
         self.pulse = Pulse(channel)
-        self.depth = 1
         self.retired = False
         """Gets no more jobs; ends when it has answered what it holds."""
-        self._prefetch = prefetch
         self._gone = gone
-        self._mean = UNKNOWN
         self._out: list[bytes] = []
         self._paused = 0
 
-    @property
-    def room(self) -> bool:
-        """May take another batch."""
-        return len(self.batches) < self.depth and not self.retired and not self.channel.ended.done()
+    # -- what its kind of window decides
 
     @property
-    def wants(self) -> bool:
-        """Has nothing to do and may take a batch."""
-        return not self.batches and self.room
+    @abstractmethod
+    def idle(self) -> bool:
+        """Holds nothing."""
+
+    @property
+    @abstractmethod
+    def room(self) -> int:
+        """How many more jobs it may be sent now."""
+
+    @abstractmethod
+    def held(self) -> Iterable[Job]:
+        """The jobs it holds that have no last answer."""
+
+    @abstractmethod
+    def deliver(self, replies: Replies, blobs: list[bytes], now: float) -> Batch | None:
+        """Answer the jobs these replies belong to; what is finished by them comes back."""
+
+    @abstractmethod
+    def lose(self, error: FlambeauError) -> list[Job]:
+        """The worker is gone: jobs that may have started fail, the others come back unharmed."""
+
+    @abstractmethod
+    def overdue(self, limit: float, now: float) -> bool:
+        """Whether something it runs gave no sign of life for more than ``limit`` seconds.
+
+        Time in which a slow client holds the worker back does not count against it.
+        """
+
+    @abstractmethod
+    def _hold(self, jobs: list[Job], now: float) -> None:
+        """Count ``jobs`` as sent."""
+
+    @abstractmethod
+    def _heard(self, now: float) -> None:
+        """The worker was held back until ``now``."""
+
+    # -- what all kinds share
 
     def add(self, jobs: list[Job], now: float) -> None:
         """Take ``jobs`` as one batch; ``flush`` sends it.
@@ -111,78 +133,25 @@ class Feed:
         size = 0
         chunks: list[bytes] = []
         for job in jobs:
-            job.flow = self
             parts = []
-            for part in job.parts:
+            for name, content_type, pieces in job.parts:
                 length = 0
-                for chunk in part.chunks:
-                    length += len(chunk)
-                chunks += part.chunks
+                for piece in pieces:
+                    length += len(piece)
+                chunks += pieces
                 size += length
-                parts.append(PartHead(part.name, part.content_type, length))
+                parts.append(PartHead(name, content_type, length))
             heads.append(JobHead(job.id, job.request_id, job.headers, parts))
+            job.flow = self
         self._out.append(head(Predict(heads), size))
         self._out += chunks
-        batch = Batch(jobs)
-        if not self.batches:
-            batch.begin(now)
-        self.batches.append(batch)
+        self._hold(jobs, now)
 
     def flush(self) -> None:
         """Send all batches added since the last time as one write."""
         if self._out:
             self.channel.write(self._out)
             self._out = []
-
-    def deliver(self, replies: Replies, blobs: list[bytes], now: float) -> Batch | None:
-        """Answer the jobs these replies belong to; the batch comes back when it is finished."""
-        if not self.batches:
-            return None
-        batch = self.batches[0]
-        jobs = batch.jobs
-        self.handler_us = replies.handler_us
-        for reply, blob in zip(replies.replies, blobs, strict=True):
-            job = jobs.get(reply.id) if reply.more else jobs.pop(reply.id, None)
-            if reply.failed:
-                batch.failed = True
-                answer = Answer(reply.status, error=_failure(reply.status, blob))
-            else:
-                answer = Answer(reply.status, reply.phrase, reply.headers, blob, reply.more)
-            if job is not None:
-                job.answer(answer)
-        self.handler_us = 0
-        if not replies.done:
-            batch.heard = now
-            return None
-        self.batches.popleft()
-        for job in jobs.values():
-            job.fail(InternalError("The worker gave no answer to this request."))
-        if self.batches:
-            self.batches[0].begin(now)
-        self._learn(replies.handler_us / 1e6)
-        return batch
-
-    def lose(self, error: FlambeauError) -> list[Job]:
-        """The worker is gone: its running batch fails, the jobs behind it come back unharmed.
-
-        Replies come in order, so only the first unanswered batch may have been started.
-        """
-        if self.batches:
-            for job in self.batches.popleft().jobs.values():
-                job.fail(error)
-        rest = [job for batch in self.batches for job in batch.jobs.values()]
-        self.batches.clear()
-        self._out = []
-        return rest
-
-    def left(self, limit: float, now: float) -> float:
-        """Seconds the running batch still has of ``limit`` for its next sign of life.
-
-        Time in which a slow client holds the worker back does not count against it.
-        """
-        if self._paused:
-            self.batches[0].heard = now
-        return self.batches[0].heard + limit - now
 
     def pause(self) -> None:
         """A client of a stream reads slowly: take no bytes from this worker."""
@@ -193,8 +162,7 @@ class Feed:
     def resume(self) -> None:
         """That client has read."""
         self._paused -= 1
-        if self.batches:
-            self.batches[0].heard = monotonic()
+        self._heard(monotonic())
         if self._paused == 0:
             self.channel.resume()
 
@@ -202,6 +170,127 @@ class Feed:
         """Tell the worker that the client of ``job`` has gone."""
         self.channel.send(Cancel([job.id]))
         self._gone(job)
+
+    def _answer(
+        self, waiting: dict[int, Job], replies: Replies, blobs: list[bytes]
+    ) -> tuple[list[Job], bool]:
+        """Hand the replies to the jobs in ``waiting``; who got the last one, and did any fail."""
+        worker, handler_us = self.worker, replies.handler_us
+        done: list[Job] = []
+        failed = False
+        for reply, blob in zip(replies.replies, blobs, strict=True):
+            more = reply.more
+            job = waiting.get(reply.id) if more else waiting.pop(reply.id, None)
+            if reply.failure:
+                failed = True
+                error = failure_of(reply.failure, reply.status, blob.decode("utf-8", "replace"))
+                answer = Answer(error.status, error=error, worker=worker, handler_us=handler_us)
+            else:
+                answer = Answer(
+                    reply.status,
+                    reply.phrase,
+                    reply.headers,
+                    blob,
+                    more,
+                    None,
+                    worker,
+                    handler_us,
+                )
+            if job is not None:
+                if not more:
+                    done.append(job)
+                job.answer(answer)
+        return done, failed
+
+
+class BatchFeed(Feed):
+    """Batches in a row. The worker answers them in order, so only the first may have started."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        worker: str,
+        gone: Callable[[Job], None],
+        prefetch: Prefetch | None = None,
+    ) -> None:
+        super().__init__(channel, worker, gone)
+        self.batches: deque[Batch] = deque()
+        self.depth = 1
+        self._prefetch = prefetch or Prefetch()
+        self._mean = UNKNOWN
+
+    @property
+    def idle(self) -> bool:
+        """See Feed."""
+        return not self.batches
+
+    @property
+    def room(self) -> int:
+        """See Feed."""
+        if len(self.batches) >= self.depth or self.retired or self.channel.ended.done():
+            return 0
+        return ANY_NUMBER
+
+    def held(self) -> Iterable[Job]:
+        """See Feed."""
+        return [job for batch in self.batches for job in batch.jobs.values()]
+
+    def deliver(self, replies: Replies, blobs: list[bytes], now: float) -> Batch | None:
+        """See Feed. A reply to a later batch says that the worker is done with those before it."""
+        batches = self.batches
+        if not batches:
+            return None
+        batch = batches[0]
+        if replies.replies and replies.replies[0].id not in batch.jobs:
+            batch = self._skipped(replies.replies[0].id, now)
+        _, failed = self._answer(batch.jobs, replies, blobs)
+        batch.handler_us += replies.handler_us
+        batch.failed = batch.failed or failed
+        if batch.jobs:
+            batch.heard = now
+            return None
+        batches.popleft()
+        if batches:
+            batches[0].began = batches[0].heard = now
+        self._learn(batch.handler_us / 1e6)
+        return batch
+
+    def lose(self, error: FlambeauError) -> list[Job]:
+        """See Feed."""
+        if self.batches:
+            for job in self.batches.popleft().jobs.values():
+                job.fail(error)
+        rest = list(self.held())
+        self.batches.clear()
+        self._out = []
+        return rest
+
+    def overdue(self, limit: float, now: float) -> bool:
+        """See Feed."""
+        if not self.batches:
+            return False
+        running = self.batches[0]
+        if self._paused:
+            running.heard = now
+        return running.heard + limit < now
+
+    def _hold(self, jobs: list[Job], now: float) -> None:
+        # Behind another batch it begins when that one is answered.
+        self.batches.append(Batch(jobs, 0.0 if self.batches else now))
+
+    def _heard(self, now: float) -> None:
+        if self.batches:
+            self.batches[0].heard = now
+
+    def _skipped(self, answered: int, now: float) -> Batch:
+        """The batch of the job ``answered``; what stood before it will get no answer any more."""
+        batches = self.batches
+        if any(answered in batch.jobs for batch in batches):
+            while answered not in batches[0].jobs:
+                for job in batches.popleft().jobs.values():
+                    job.fail(InternalError("The worker gave no answer to this request."))
+            batches[0].began = batches[0].heard = now
+        return batches[0]
 
     def _learn(self, seconds: float) -> None:
         """Keep the mean handler time, and from it how far ahead this worker is fed."""
@@ -212,15 +301,3 @@ class Feed:
         most = self._prefetch.most
         ahead = int(self._prefetch.seconds / self._mean) if self._mean > 0 else most
         self.depth = max(1, min(1 + ahead, most))
-
-
-def _failure(status: int, blob: bytes) -> FlambeauError:
-    """The error from the table for a failure a worker reports by number."""
-    text = blob.decode("utf-8", "replace")
-    if status == OutOfResources.status:
-        return OutOfResources(text)
-    if status == HandlerFailed.status:
-        return HandlerFailed(text)
-    if status == WorkerDied.status:
-        return InternalError(text)
-    return PredictionFailed(text, status)

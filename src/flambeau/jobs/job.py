@@ -40,11 +40,6 @@ class Part(NamedTuple):
 class Flow(Protocol):
     """Where a job's pieces come from; a face whose client reads slowly holds it back."""
 
-    worker_name: str
-    """The worker that has the job; empty while it waits."""
-    handler_us: int
-    """Microseconds the handler took for the batch that is being answered; 0 for none."""
-
     def pause(self) -> None:
         """Take no more bytes from the worker for now."""
 
@@ -64,6 +59,10 @@ class Answer(msgspec.Struct, eq=False):
     body: bytes = b""
     more: bool = False
     error: FlambeauError | None = None
+    worker: str = ""
+    """Name of the worker that gave it; empty when none did."""
+    handler_us: int = 0
+    """Microseconds the handler took for the batch it was in; 0 for a piece, or when none ran."""
 
 
 class Job(msgspec.Struct, eq=False):

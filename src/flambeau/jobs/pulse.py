@@ -1,8 +1,8 @@
 """Whether a ready worker still answers.
 
 ``jobs.dispatch`` beats the pulse of each of its workers four times a second: a worker that is
-silent and has nothing to do is sent a Ping. One that computes is left alone: it is
-single-threaded and cannot answer, and dispatch ends it when it takes too long. Beats are counted,
+silent and could answer is sent a Ping. One that computes is left alone where it is
+single-threaded and cannot answer; dispatch ends it when it takes too long. Beats are counted,
 not seconds, so that a busy event loop is not taken for a silent worker.
 """
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from flambeau.errors import Unavailable
 from flambeau.metrics.families import Counter
 from flambeau.metrics.loglines import Point, line_ends
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from flambeau.metrics.families import Cell, Family
     from flambeau.metrics.registry import Metrics
 
-REASONS = ("queue_full", "no_worker", "loading", "workers_failing", "deadline", "shutting_down")
+REASONS = frozenset(error.reason for error in Unavailable.__subclasses__())
 """Why a request may be rejected; anything else is counted as ``other``."""
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flambeau.http.exchange import Exchange
-    from flambeau.jobs.job import Job
+    from flambeau.jobs.job import Answer, Job
     from flambeau.rest.route import Reply
 
 Details = tuple[str, str, str, float | None, float | None]
@@ -83,13 +83,14 @@ class Desk:
         exchange.respond(status, phrase_of(status), block, reply.body, close=status >= ERROR)
         self.note(exchange, status, request_id)
 
-    def fail(
+    def fail(  # noqa: PLR0917 - the shape of line
         self,
         exchange: Exchange,
         request_id: str,
         error: BaseException,
         body_of: Callable[[FlambeauError], bytes] = error_body,
         job: Job | None = None,
+        answer: Answer | None = None,
     ) -> None:
         """Answer with an error. What is not a FlambeauError is logged and hidden from the client."""
         if not isinstance(error, FlambeauError):
@@ -104,10 +105,15 @@ class Desk:
         block = self.blocks.of_error(request_id, error)
         status = error.status
         exchange.respond(status, phrase_of(status), block, body_of(error), close=True)
-        self.note(exchange, status, request_id, job)
+        self.note(exchange, status, request_id, job, answer)
 
     def note(
-        self, exchange: Exchange, status: int, request_id: str, job: Job | None = None
+        self,
+        exchange: Exchange,
+        status: int,
+        request_id: str,
+        job: Job | None = None,
+        answer: Answer | None = None,
     ) -> None:
         """Log and count one answer; a stream is noted at its first piece."""
         ms = int((monotonic() - exchange.received) * 1000)
@@ -119,7 +125,7 @@ class Desk:
             status,
             ms,
             request_id,
-            _details(job) if self._detailed and job is not None else None,
+            _details(job, answer) if self._detailed and job is not None else None,
         )
         self._count.requests(status)
 
@@ -130,12 +136,10 @@ class Desk:
         return self.blocks.of_error(fresh_id(), error), error_body(error)
 
 
-def _details(job: Job) -> Details:
+def _details(job: Job, answer: Answer | None) -> Details:
     """Where a job has been, and how long."""
     name, version = job.model
-    flow = job.flow
-    if flow is None:
-        return name, version, "", None, None
     queue_ms = round((job.taken - job.arrived) * 1000, 3) if job.taken else None
-    handler_ms = flow.handler_us / 1000 if flow.handler_us else None
-    return name, version, flow.worker_name, queue_ms, handler_ms
+    if answer is None:
+        return name, version, "", queue_ms, None
+    return name, version, answer.worker, queue_ms, answer.handler_us / 1000 or None

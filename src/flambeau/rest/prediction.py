@@ -42,7 +42,7 @@ class Prediction:
         """Send an answer, a piece of one, or an error."""
         try:
             if answer.error is not None:
-                self._failed(job, answer.error)
+                self._failed(job, answer.error, answer)
             elif answer.more or self._streaming:
                 self._piece(job, answer)
             else:
@@ -53,6 +53,7 @@ class Prediction:
 
     def _whole(self, job: Job, answer: Answer) -> None:
         desk, exchange, request_id = self._desk, self._exchange, job.request_id
+        given = answer
         if self._translation is not None:
             answer = self._translation.answer(request_id, answer)
         status, phrase = answer.status, answer.phrase
@@ -63,7 +64,7 @@ class Prediction:
         else:
             block = desk.blocks.standard(request_id)
         exchange.respond(status, phrase, block, answer.body, close=status >= ERROR)
-        desk.note(exchange, status, request_id, job)
+        desk.note(exchange, status, request_id, job, given)
 
     def _piece(self, job: Job, answer: Answer) -> None:
         exchange = self._exchange
@@ -83,7 +84,7 @@ class Prediction:
         block = self._desk.blocks.of_handler(job.request_id, headers)
         self._exchange.start(status, phrase, block, close=status >= ERROR)
         self._streaming = True
-        self._desk.note(self._exchange, status, job.request_id, job)
+        self._desk.note(self._exchange, status, job.request_id, job, answer)
 
     async def _hold(self, flow: Flow) -> None:
         """Keep the worker held back until the client has read, or has gone."""
@@ -93,10 +94,10 @@ class Prediction:
             self._holding = None
             flow.resume()
 
-    def _failed(self, job: Job, error: FlambeauError) -> None:
+    def _failed(self, job: Job, error: FlambeauError, answer: Answer | None = None) -> None:
         if self._streaming:
             # The head has long gone: a broken connection is the only way left to say it.
             self._exchange.abort()
         else:
             body_of = error_body if self._translation is None else self._translation.error_body
-            self._desk.fail(self._exchange, job.request_id, error, body_of, job)
+            self._desk.fail(self._exchange, job.request_id, error, body_of, job, answer)

@@ -59,6 +59,8 @@ class Load(msgspec.Struct, array_like=True, gc=False):
     gpu_id: int | None
     manifest: dict[str, Any] | None
     model_yaml_config: dict[str, Any] | None
+    mode: str = "batches"
+    """Which loop the worker runs: ``batches``, ``concurrent`` or ``steps`` (``jobs.modes``)."""
     model_yaml_text: str = ""
     """model-config.yaml as text, instead of ``model_yaml_config``, where msgpack cannot carry what
     it holds: dates, sets, keys that are no text."""
@@ -123,8 +125,6 @@ class Stop(msgspec.Struct, array_like=True, gc=False):
 class Ping(msgspec.Struct, array_like=True, gc=False):
     """Prove that you can read and answer."""
 
-    token: int = 0
-
 
 class Loaded(msgspec.Struct, array_like=True, gc=False):
     """The handler is ready."""
@@ -157,8 +157,9 @@ class MetricPoint(msgspec.Struct, array_like=True, gc=False):
 class ReplyHead(msgspec.Struct, array_like=True, gc=False):
     """The answer to one job, or a piece of it.
 
-    ``failed`` marks an error the server must spell: ``status`` is its code and the blob is the
-    message, UTF-8. ``more`` marks a piece of a stream: another reply to the same job follows.
+    ``failure`` (``errors.Failure``) says what went wrong, which the server spells: the blob is the
+    message, UTF-8, and ``status`` the handler's choice if it made one. ``more`` marks a piece:
+    another reply to the same job follows. Without it the job is done.
     """
 
     id: int
@@ -166,28 +167,23 @@ class ReplyHead(msgspec.Struct, array_like=True, gc=False):
     phrase: str
     headers: list[tuple[str, str]]
     size: int
-    failed: bool = False
+    failure: int = 0
     more: bool = False
 
 
 class Replies(msgspec.Struct, array_like=True, gc=False):
-    """Answers to jobs of one batch, in the blob order of ``replies``."""
+    """Answers to some jobs, in the blob order of ``replies``."""
 
     replies: list[ReplyHead]
     handler_us: int = 0
-    """Microseconds the handler took; 0 on pieces of a stream."""
+    """Microseconds the handler took; 0 on pieces it sends while it runs."""
     metrics: list[MetricPoint] = msgspec.field(default_factory=list)
-    done: bool = True
-    """The batch is finished; False on pieces of a stream."""
     timed: bool = False
     """The handler has returned, so that ``handler_us`` is the PredictionTime of these requests."""
 
 
 class Pong(msgspec.Struct, array_like=True, gc=False):
     """Answer to Ping."""
-
-    token: int
-    resident_bytes: int = 0
 
 
 Message = Load | Predict | Cancel | Stop | Ping | Loaded | Failed | Replies | Pong

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flambeau.transport.messages import JobHead
-    from flambeau.worker.link import ServerLink
+    from flambeau.worker.link import Link
 
 
 class RequestProcessor:
@@ -69,7 +69,7 @@ class Batch:
 
     __slots__ = ("ids", "jobs", "link", "processors")
 
-    def __init__(self, link: ServerLink | None = None) -> None:
+    def __init__(self, link: Link | None = None) -> None:
         self.link = link
         self.jobs: list[JobHead] | None = None
         self.ids: dict[int, str] | None = None

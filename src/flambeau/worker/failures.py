@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import traceback
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from flambeau.errors import Failure, HandlerFailed
 from flambeau.transport.messages import Failed
 
-OUT_OF_RESOURCES: Final = 507
-PREDICTION_FAILED: Final = 503
+PREDICTION_FAILED: Final = HandlerFailed.status
 INVALID_OUTPUT: Final = "Invalid model predict output"
 INTERNAL: Final = 500
 FIRST_STATUS: Final = 100
@@ -37,18 +37,27 @@ class PredictionException(Exception):  # noqa: N818 - the public name handlers r
         return f"{self.message} : {self.error_code}"
 
 
-def told_to_client(error: Exception) -> tuple[int, str]:
-    """Status and sentence for the clients of a batch whose handler raised ``error``.
+class Fault(NamedTuple):
+    """What the clients of a batch are told: which failure, in which words.
+
+    ``status`` is the number a handler chose (``Failure.CHOSEN``), else 0.
+    """
+
+    failure: Failure
+    text: str
+    status: int = 0
+
+
+def told_to_client(error: Exception) -> Fault:
+    """What the clients of a batch whose handler raised ``error`` are told.
 
     The text of an unexpected exception stays in the log: it may hold what others must not see.
     """
-    if isinstance(error, MemoryError):
-        return OUT_OF_RESOURCES, "Out of resources"
     if isinstance(error, PredictionException):
-        return _status(error.error_code), str(error.message)
-    if "CUDA" in _text(error):
-        return OUT_OF_RESOURCES, "Out of resources"
-    return PREDICTION_FAILED, "Prediction failed"
+        return Fault(Failure.CHOSEN, str(error.message), _status(error.error_code))
+    if isinstance(error, MemoryError) or "CUDA" in _text(error):
+        return Fault(Failure.RESOURCES, "Out of resources")
+    return Fault(Failure.HANDLER, "Prediction failed")
 
 
 def _status(code: object) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from flambeau.transport import frames
 from flambeau.transport.messages import Kind
@@ -38,6 +38,25 @@ class LinkLost(ConnectionError):  # noqa: N818 - named like its siblings in erro
     """The server has closed the socket, or died."""
 
 
+class Link(Protocol):
+    """What a handler's batch needs of the way to the server.
+
+    ``ServerLink`` is that of a worker with one call at a time, ``concurrent.SharedLink`` that of
+    one with many.
+    """
+
+    connection: socket.socket
+
+    def send(self, message: Message, blobs: Sequence[bytes | bytearray] = ()) -> None:
+        """Send one frame whole. Raises LinkLost when the server is gone."""
+
+    def is_cancelled(self, job_id: int) -> bool:
+        """Whether the client of this job has gone, or the server has; does not wait."""
+
+    def poll(self) -> None:
+        """Note the cancellations that have arrived."""
+
+
 class ServerLink:
     """Reads and writes frames on ``connection``, which stays owned by the caller."""
 
@@ -59,6 +78,16 @@ class ServerLink:
         if self._cancelled:
             self._cancelled.clear()
         return self._read()
+
+    def ahead(self) -> Frame | None:
+        """The next frame that has arrived, without waiting; None for none."""
+        self.poll()
+        return self._ahead.popleft() if self._ahead else None
+
+    @property
+    def ended(self) -> bool:
+        """The server has closed the socket."""
+        return self._ended
 
     def _read(self) -> Frame | None:
         header = self._reader.read(frames.HEADER_SIZE)

@@ -1,25 +1,26 @@
-"""The worker: read a frame, act, answer, until told to stop.
+"""The worker from its first byte to its last: load the model, answer, end.
 
 ``run`` is the whole program of a worker process, called by ``flambeau.worker.__main__`` and by
-the template's children. Blocking and single-threaded. It ends when the server says so, or when
-the socket ends: no worker outlives its server.
+the template's children. Which loop answers is told by the server: ``batches``, ``concurrent`` or
+``steps``. It ends when the server says so, or when the socket ends: no worker outlives its server.
 """
 
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from typing import TYPE_CHECKING, Final
 
 from flambeau.transport.frames import ProtocolError
-from flambeau.transport.messages import Kind, Load, Loaded, Ping, Pong
+from flambeau.transport.messages import Kind, Load, Loaded, Pong
+from flambeau.worker import batches
 from flambeau.worker.failures import loading_failed
 from flambeau.worker.link import LinkLost, ServerLink
 from flambeau.worker.loading import load
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from flambeau.worker.service import Service
 
@@ -27,11 +28,12 @@ ENDED: Final = 0
 LOAD_FAILED: Final = 1
 BROKEN_PROTOCOL: Final = 2
 
-_PREDICT: Final = int(Kind.PREDICT)
 _LOAD: Final = int(Kind.LOAD)
 _PING: Final = int(Kind.PING)
 _STOP: Final = int(Kind.STOP)
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+
+PLAIN: Final = "batches"
+CONCURRENT: Final = "concurrent"
 
 
 def run(connection: socket.socket) -> int:
@@ -41,50 +43,33 @@ def run(connection: socket.socket) -> int:
     """
     link = ServerLink(connection)
     try:
-        service = _loaded(link)
-        return LOAD_FAILED if service is None else _serve(link, service)
-    except (_Ended, LinkLost):
+        message = _asked(link)
+        if message is None:
+            return ENDED
+        service = _load(link, message)
+        if service is None:
+            return LOAD_FAILED
+        _loop_of(message.mode)(link, service)
+    except LinkLost:
         return ENDED
     except ProtocolError as error:
         sys.stderr.write(f"the server and this worker do not understand each other: {error}\n")
         return BROKEN_PROTOCOL
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else int(left.code is not None)
+    return ENDED
 
 
-class _Ended(Exception):  # noqa: N818 - no error
-    """The server asked for the end, or is gone."""
-
-
-def _serve(link: ServerLink, service: Service) -> int:
-    receive = link.receive
-    answer = service.answer
-    while True:
-        frame = receive()
-        if frame is None:
-            return ENDED
-        kind, message, bodies = frame
-        if kind == _PREDICT:
-            answer(message.jobs, bodies)
-        elif kind == _PING:
-            _pong(link, message)
-        elif kind == _STOP:
-            return ENDED
-        elif kind == _LOAD:
-            raise ProtocolError("the model is loaded already")
-        # A Cancel read here comes after the answers it speaks of.
-
-
-def _loaded(link: ServerLink) -> Service | None:
-    """The service, once the server has asked for it; None if it could not be loaded."""
+def _asked(link: ServerLink) -> Load | None:
+    """What the server asks to have loaded; None when it wants the end, or is gone."""
     while True:
         frame = link.receive()
         if frame is None or frame[0] == _STOP:
-            raise _Ended
+            return None
         if frame[0] == _PING:
-            _pong(link, frame[1])
+            link.send(Pong())
         elif frame[0] == _LOAD:
-            return _load(link, frame[1])
+            return frame[1]  # type: ignore[no-any-return]  # of that kind
         else:
             raise ProtocolError(f"{Kind(frame[0]).name} before LOAD")
 
@@ -92,6 +77,7 @@ def _loaded(link: ServerLink) -> Service | None:
 def _load(link: ServerLink, message: Load) -> Service | None:
     try:
         service = load(message, link)
+        _check_mode(message.mode, service)
     except (KeyboardInterrupt, LinkLost):
         raise
     except BaseException as error:  # noqa: BLE001 - user code may raise anything, SystemExit too
@@ -107,7 +93,20 @@ def _load(link: ServerLink, message: Load) -> Service | None:
     return service
 
 
-def _pong(link: ServerLink, ping: Ping) -> None:
-    with open("/proc/self/statm", "rb") as statm:  # noqa: PTH123 - cheaper, and asked every second
-        resident = int(statm.read().split()[1]) * _PAGE
-    link.send(Pong(ping.token, resident))
+def _loop_of(mode: str) -> Callable[[ServerLink, Service], None]:
+    """The loop for ``mode``; only workers that run in one of the rarer two pay for its imports."""
+    if mode == PLAIN:
+        return batches.serve
+    if mode == CONCURRENT:
+        from flambeau.worker import concurrent  # noqa: PLC0415 - see above
+
+        return concurrent.serve
+    from flambeau.worker import steps  # noqa: PLC0415 - see above
+
+    return steps.serve
+
+
+def _check_mode(mode: str, service: Service) -> None:
+    """Raises TypeError when the handler is not made for the loop it is to run in."""
+    if mode == CONCURRENT and not service.asynchronous:
+        raise TypeError("a concurrent handler (asyncCommunication) must be an async def")

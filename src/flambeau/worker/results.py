@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from flambeau.errors import Failure
 from flambeau.transport.messages import ReplyHead
-from flambeau.worker.failures import INTERNAL, LAST_STATUS
+from flambeau.worker.failures import LAST_STATUS, Fault
 
 if TYPE_CHECKING:
     from flambeau.transport.messages import JobHead
@@ -111,7 +112,7 @@ def shaped_heads(
         status = processor.get_response_status_code()
         if not isinstance(status, int) or not FIRST_STATUS <= status <= LAST_STATUS:
             text = f"the handler set status {status!r}, which is not in 100..599"
-            head, blobs[index] = failed(job, INTERNAL, text)
+            head, blobs[index] = failed(job, Fault(Failure.INTERNAL, text))
             heads.append(head)
             continue
         heads.append(
@@ -146,10 +147,15 @@ def _headers(headers: dict[str, str]) -> list[tuple[str, str]]:
     return clean
 
 
-def failed(job: JobHead, status: int, text: str) -> tuple[ReplyHead, bytes]:
+def failed(job: JobHead, fault: Fault) -> tuple[ReplyHead, bytes]:
     """Head and body of an error the server will spell."""
-    body = text.encode(errors="replace")
-    return ReplyHead(job.id, status, "", [], len(body), failed=True), body
+    body = fault.text.encode(errors="replace")
+    return ReplyHead(job.id, fault.status, "", [], len(body), fault.failure), body
+
+
+def nothing(job: JobHead) -> ReplyHead:
+    """The last answer to a job that nobody waits for any more."""
+    return ReplyHead(job.id, 200, "", _NO_HEADERS, 0)
 
 
 def limit_sizes(
@@ -162,4 +168,4 @@ def limit_sizes(
                 f"The answer of {len(blob)} bytes is over max_response_size ({limit}). "
                 "Raise max_response_size in config.properties or return less."
             )
-            heads[index], blobs[index] = failed(jobs[index], INTERNAL, text)
+            heads[index], blobs[index] = failed(jobs[index], Fault(Failure.INTERNAL, text))

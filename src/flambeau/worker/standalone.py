@@ -14,6 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from flambeau.errors import failure_of
 from flambeau.worker.context import Context, RequestProcessor
 from flambeau.worker.failures import INVALID_OUTPUT, PREDICTION_FAILED, told_to_client
 from flambeau.worker.loading import COMPAT_VERSION, find_entry
@@ -106,8 +107,9 @@ class Service:
             returned = self._entry_point(rows, context) if self._entry_point else None
         except Exception as error:
             logger.exception("the handler of %s failed", context.model_name)
-            code, text = told_to_client(error)
-            return create_predict_response(None, ids, text, code)
+            fault = told_to_client(error)
+            code = failure_of(fault.failure, fault.status, fault.text).status
+            return create_predict_response(None, ids, fault.text, code)
         if not isinstance(returned, list):
             return create_predict_response(None, ids, INVALID_OUTPUT, PREDICTION_FAILED)
         if len(returned) != len(rows):

@@ -56,4 +56,4 @@ def send_intermediate_predict_response(
     for processor in processors:
         processor.get_response_headers().pop(STREAM_NEXT, None)
     batch.link.poll()
-    batch.link.send(Replies(heads, done=False), blobs)
+    batch.link.send(Replies(heads), blobs)

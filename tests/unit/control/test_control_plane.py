@@ -399,7 +399,7 @@ async def test_refusals_have_their_own_words(desk, monkeypatch, eventually):
     slow = desk.mark("slow")
     await desk.register(synchronous=False)
     version = desk.version()
-    version.dispatcher.queue.capacity = 1
+    version.dispatcher.batcher.capacity = 1
     waiting = [desk.ask()]
     with pytest.raises(StillLoading, match="still loading and has 1 requests waiting") as loading:
         desk.ask()

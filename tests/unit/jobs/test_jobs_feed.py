@@ -8,13 +8,14 @@ import socket
 import pytest
 
 from flambeau.errors import (
+    Failure,
     HandlerFailed,
     InternalError,
     OutOfResources,
     PredictionFailed,
     WorkerDied,
 )
-from flambeau.jobs.feed import Feed, Prefetch
+from flambeau.jobs.feed import BatchFeed, Prefetch
 from flambeau.jobs.job import Answer, Job, Part
 from flambeau.supervision.channel import connect
 from flambeau.transport import frames
@@ -37,7 +38,7 @@ async def line():
     theirs.settimeout(5)
     gone: list[Job] = []
     with theirs, theirs.makefile("rb") as reader:
-        yield Feed(channel, Prefetch(), gone.append), reader, gone
+        yield BatchFeed(channel, "W-1", gone.append, Prefetch()), reader, gone
     channel.close()
     await channel.ended
 
@@ -117,16 +118,17 @@ async def test_the_mean_follows_slowly(line):
     assert feed.depth == 1 + int(0.005 / 0.002)
 
 
-async def test_room_and_wants(line):
+async def test_there_is_room_for_as_many_batches_as_its_depth(line):
     feed, _, _ = line
     assert feed.room
-    assert feed.wants
+    assert feed.idle
     jobs, _ = some(2)
     feed.add(jobs[:1], 1.0)
     assert not feed.room
     feed.depth = 2
     assert feed.room
-    assert not feed.wants
+    assert not feed.idle
+    assert list(feed.held()) == jobs[:1]
     feed.retired = True
     assert not feed.room
 
@@ -157,7 +159,7 @@ async def test_the_answered_of_a_lost_batch_stay_answered(line):
     feed, _, _ = line
     jobs, answers = some(2)
     feed.add(jobs, 1.0)
-    assert feed.deliver(*replies(jobs[:1], done=False), 2.0) is None
+    assert feed.deliver(*replies(jobs[:1]), 2.0) is None
     assert feed.lose(WorkerDied()) == []
     assert [answers[job.id][0].status for job in jobs] == [200, 500]
 
@@ -172,14 +174,28 @@ async def test_a_reply_for_nobody_is_dropped(line):
     assert list(answers) == [jobs[0].id]
 
 
-async def test_a_batch_done_leaves_no_job_unanswered(line):
+async def test_a_batch_is_done_when_each_of_its_jobs_is(line):
     feed, _, _ = line
-    jobs, answers = some(2)
+    jobs, _ = some(2)
     feed.add(jobs, 1.0)
+    assert feed.deliver(*replies(jobs[:1], 1000), 2.0) is None
+    done = feed.deliver(*replies(jobs[1:], 500), 3.0)
+    assert done is not None
+    assert (done.members, done.handler_us, done.began) == (jobs, 1500, 1.0)
+
+
+async def test_a_worker_that_goes_on_to_the_next_batch_leaves_no_job_unanswered(line):
+    feed, _, _ = line
+    jobs, answers = some(3)
+    feed.depth = 2
+    feed.add(jobs[:2], 1.0)
+    feed.add(jobs[2:], 1.0)
     feed.deliver(*replies(jobs[:1]), 2.0)
+    assert feed.deliver(*replies(jobs[2:]), 3.0) is not None
     error = answers[jobs[1].id][0].error
     assert isinstance(error, InternalError)
     assert "no answer" in str(error)
+    assert feed.idle
 
 
 async def test_time_is_counted_from_when_the_worker_could_begin(line):
@@ -188,9 +204,11 @@ async def test_time_is_counted_from_when_the_worker_could_begin(line):
     feed.depth = 2
     feed.add(jobs[:1], 100.0)
     feed.add(jobs[1:], 100.0)
-    assert feed.left(10.0, 104.0) == 6.0
+    assert not feed.overdue(10.0, 110.0)
+    assert feed.overdue(10.0, 110.1)
     feed.deliver(*replies(jobs[:1]), 108.0)
-    assert feed.left(10.0, 109.0) == 9.0
+    assert not feed.overdue(10.0, 118.0)
+    assert feed.overdue(10.0, 118.1)
     assert feed.batches[0].began == 108.0
 
 
@@ -198,9 +216,10 @@ async def test_a_piece_starts_the_time_anew(line):
     feed, _, _ = line
     jobs, answers = some(1)
     feed.add(jobs, 100.0)
-    piece = Replies([ReplyHead(jobs[0].id, 200, "", [], 1, more=True)], done=False)
+    piece = Replies([ReplyHead(jobs[0].id, 200, "", [], 1, more=True)])
     feed.deliver(piece, [b"p"], 107.0)
-    assert feed.left(10.0, 108.0) == 9.0
+    assert not feed.overdue(10.0, 117.0)
+    assert feed.overdue(10.0, 117.1)
     assert feed.batches[0].began == 100.0
     assert answers[jobs[0].id][0].more
 
@@ -211,9 +230,9 @@ async def test_held_back_the_worker_has_all_the_time(line):
     feed.add(jobs, 100.0)
     feed.pause()
     feed.pause()
-    assert feed.left(10.0, 500.0) == 10.0
+    assert not feed.overdue(10.0, 500.0)
     feed.resume()
-    assert feed.left(10.0, 900.0) == 10.0
+    assert not feed.overdue(10.0, 900.0)
     feed.resume()
     assert feed.batches[0].heard > 0
     feed.lose(WorkerDied())
@@ -234,25 +253,26 @@ async def test_the_worker_is_told_that_a_client_has_gone(line):
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"),
+    ("failure", "chosen", "kind", "status"),
     [
-        (507, OutOfResources),
-        (503, HandlerFailed),
-        (500, InternalError),
-        (418, PredictionFailed),
-        (404, PredictionFailed),
+        (Failure.RESOURCES, 0, OutOfResources, 507),
+        (Failure.HANDLER, 0, HandlerFailed, 503),
+        (Failure.INTERNAL, 0, InternalError, 500),
+        (Failure.CHOSEN, 418, PredictionFailed, 418),
+        (Failure.CHOSEN, 404, PredictionFailed, 404),
     ],
 )
-async def test_failures_reported_by_number_find_their_error(line, status, kind):
+async def test_failures_that_a_worker_reports_find_their_error(line, failure, chosen, kind, status):
     feed, _, _ = line
     jobs, answers = some(1)
     feed.add(jobs, 1.0)
-    head = ReplyHead(jobs[0].id, status, "", [], 2, failed=True)
+    head = ReplyHead(jobs[0].id, chosen, "", [], 2, failure)
     feed.deliver(Replies([head]), [b"\xc3\x28"], 2.0)
     answer = answers[jobs[0].id][0]
     assert type(answer.error) is kind
     assert (answer.status, answer.error.status) == (status, status)
     assert str(answer.error) == "\N{REPLACEMENT CHARACTER}("
+    assert answer.worker == "W-1"
 
 
 async def test_jobs_too_large_for_a_frame_are_not_taken(line, monkeypatch):

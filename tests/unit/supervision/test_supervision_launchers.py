@@ -21,7 +21,7 @@ from flambeau.supervision.environment import EnvironmentRule
 from flambeau.supervision.launcher import LOCAL, Launchers, WorkerCommand
 from flambeau.supervision.process import LocalWorker, SpawnLauncher
 from flambeau.supervision.templates import ForkLauncher
-from flambeau.transport.messages import Kind, Ping
+from flambeau.transport.messages import Kind, Ping, Pong
 
 pytestmark = pytest.mark.usefixtures("loud_loop")
 
@@ -107,7 +107,7 @@ def module(modules):
 
 async def test_a_launched_worker_answers(launcher, command):
     worker = await launcher.launch(command())
-    assert (await worker.channel.ask(Ping(5), Kind.PONG)).token == 5
+    assert await worker.channel.ask(Ping(), Kind.PONG) == Pong()
     assert alive(worker.pids[0])
     await worker.stop(5.0)
     assert worker.exited.result() == 0
@@ -202,7 +202,7 @@ async def test_a_fork_cancelled_midway_does_not_answer_for_the_next(forks, comma
     await asyncio.sleep(0.05)
     os.kill(template.pid, signal.SIGCONT)
     worker = await asyncio.wait_for(following, 5)
-    assert (await asyncio.wait_for(worker.channel.ask(Ping(3), Kind.PONG), 5)).token == 3
+    assert await asyncio.wait_for(worker.channel.ask(Ping(), Kind.PONG), 5) == Pong()
     os.kill(worker.pids[0], signal.SIGKILL)
     await asyncio.wait_for(worker.channel.ended, 5)
     await asyncio.wait_for(worker.exited, 5)

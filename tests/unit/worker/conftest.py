@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import flambeau
+from flambeau.errors import Failure
 from flambeau.transport import frames
 from flambeau.transport.messages import (
     Cancel,
@@ -41,7 +42,8 @@ class Answer:
         self.head = head
         self.body = body
         self.status = head.status
-        self.failed = head.failed
+        self.failed = bool(head.failure)
+        self.failure = Failure(head.failure)
         self.more = head.more
         self.headers = dict(head.headers)
 
@@ -130,8 +132,8 @@ class Worker:
     def cancel(self, *ids: int) -> None:
         self.send(Cancel(list(ids)))
 
-    def ping(self, token: int = 1) -> Any:
-        self.send(Ping(token))
+    def ping(self) -> Any:
+        self.send(Ping())
         return self.receive()[0]
 
     def stop(self) -> int:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flambeau.errors import Failure
 from flambeau.transport.messages import NO_HEADERS, JobHead
 from flambeau.worker.context import RequestProcessor
 from flambeau.worker.results import UnsupportedOutput, shaped_heads, to_bytes
@@ -106,14 +107,13 @@ def test_status_phrase_and_headers_are_carried():
     assert (head.id, head.status, head.phrase, head.size) == (7, 201, "Made", 4)
     assert head.headers == [("X-Mine", "1"), ("content-type", "text/plain")]
     assert body == b"body"
-    assert not head.failed
+    assert not head.failure
 
 
 @pytest.mark.parametrize("status", [0, 99, 600, 700, -1, "200", None, 10**9])
 def test_a_status_http_does_not_have_becomes_an_error(status):
     head, body = shaped(status)
-    assert head.failed
-    assert head.status == 500
+    assert head.failure == Failure.INTERNAL
     assert b"100..599" in body
     assert head.size == len(body)
 

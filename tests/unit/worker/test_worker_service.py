@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from flambeau.errors import Failure
+
 FAULTS = """
 from ts.utils.util import PredictionException
 import asyncio
@@ -47,13 +49,13 @@ def faults(worker):
 
 
 @pytest.mark.parametrize(
-    ("mode", "status", "text"),
+    ("mode", "failure", "text"),
     [
-        ("raise", 503, "Prediction failed"),
-        ("odd", 503, "Prediction failed"),
-        ("deep", 503, "Prediction failed"),
-        ("memory", 507, "Out of resources"),
-        ("cuda", 507, "Out of resources"),
+        ("raise", Failure.HANDLER, "Prediction failed"),
+        ("odd", Failure.HANDLER, "Prediction failed"),
+        ("deep", Failure.HANDLER, "Prediction failed"),
+        ("memory", Failure.RESOURCES, "Out of resources"),
+        ("cuda", Failure.RESOURCES, "Out of resources"),
         ("code:513", 513, "my own text"),
         ("code:404", 404, "my own text"),
         ("code:413", 413, "my own text"),
@@ -62,17 +64,19 @@ def faults(worker):
         ("code:-1", 500, "my own text"),
         ("code:'400'", 500, "my own text"),
         ("code:None", 500, "my own text"),
-        ("dict", 503, "Invalid model predict output"),
-        ("tuple", 503, "Invalid model predict output"),
-        ("none", 503, "Invalid model predict output"),
-        ("many", 503, "number of batch response mismatched"),
-        ("empty", 503, "number of batch response mismatched"),
-        ("set", 503, "Unsupported model output data type."),
+        ("dict", Failure.HANDLER, "Invalid model predict output"),
+        ("tuple", Failure.HANDLER, "Invalid model predict output"),
+        ("none", Failure.HANDLER, "Invalid model predict output"),
+        ("many", Failure.HANDLER, "number of batch response mismatched"),
+        ("empty", Failure.HANDLER, "number of batch response mismatched"),
+        ("set", Failure.HANDLER, "Unsupported model output data type."),
     ],
 )
-def test_a_fault_is_told_to_every_request_and_the_worker_lives_on(faults, mode, status, text):
+def test_a_fault_is_told_to_every_request_and_the_worker_lives_on(faults, mode, failure, text):
+    """``failure`` is a kind, or the number that the handler chose."""
     for answer in faults.predict(mode.encode(), b"neighbour"):
-        assert (answer.failed, answer.status, answer.body.decode()) == (True, status, text)
+        told = answer.status if answer.failure is Failure.CHOSEN else answer.failure
+        assert (told, answer.body.decode()) == (failure, text)
     assert faults.predict(b"ok")[0].body == b"ok"
 
 
@@ -87,7 +91,7 @@ def test_a_traceback_is_found_by_the_request_id_and_stays_out_of_the_answer(faul
 
 def test_an_answer_over_the_limit_fails_alone(faults):
     big, small = faults.predict(b"big", b"neighbour")
-    assert (big.failed, big.status) == (True, 500)
+    assert big.failure is Failure.INTERNAL
     assert b"2000 bytes is over max_response_size (1000)" in big.body
     assert (small.failed, small.body) == (False, b"small")
 
@@ -108,7 +112,6 @@ def test_the_handler_time_and_the_prediction_metric_travel_with_the_answers(work
     """)
     one.post({"body": ("", b"")}, {"body": ("", b"")})
     replies, _ = one.replies()
-    assert replies.done
     assert replies.handler_us >= 20_000
     assert replies.timed
     [seen] = replies.metrics
@@ -164,11 +167,69 @@ def test_status_and_headers_go_to_their_own_answer(worker):
     assert fresh.head.phrase == ""
 
 
-def test_stopping_criteria_say_which_answers_go_on(worker):
+COUNTDOWN = """
+    calls = 0
+    def handle(data, context):
+        global calls
+        if data is None:
+            return None
+        calls += 1
+        steps = context.steps = {**getattr(context, "steps", {})}
+        for index, row in enumerate(data):
+            if row:  # a job that goes on comes again without its inputs
+                steps[context.get_request_id(index)] = int(bytes(row["body"]))
+        ids = [context.get_request_id(index) for index in range(len(data))]
+        left = []
+        for one in ids:
+            steps[one] -= 1
+            left.append(steps[one])
+        context.stopping_criteria = [lambda out, n=n: n <= 0 for n in left]
+        return [f"{n};{calls};{len(data)}" for n in left]
+"""
+
+
+def pieces_of(one, *ids: int) -> dict[int, list[str]]:
+    """All pieces of each job, until each has had its last."""
+    got: dict[int, list[str]] = {job: [] for job in ids}
+    waiting = set(ids)
+    while waiting:
+        for answer in one.replies()[1]:
+            got[answer.head.id].append(answer.body.decode())
+            if not answer.more:
+                waiting.remove(answer.head.id)
+    return got
+
+
+def test_a_job_whose_stopping_criterion_says_go_on_goes_on(worker):
+    one = worker(COUNTDOWN)
+    short, long = one.post({"body": ("", b"1")}, {"body": ("", b"3")})
+    assert pieces_of(one, short, long) == {
+        short: ["0;1;2"],
+        long: ["2;1;2", "1;2;1", "0;3;1"],
+    }
+    (later,) = one.post({"body": ("", b"1")})
+    assert pieces_of(one, later) == {later: ["0;4;1"]}
+
+
+def test_a_job_that_goes_on_ends_when_its_client_has_gone(worker):
+    one = worker(COUNTDOWN)
+    endless, other = one.post({"body": ("", b"1000000")}, {"body": ("", b"1000000")})
+    one.replies()
+    one.cancel(endless, other)
+    waiting = {endless, other}
+    while waiting:
+        waiting -= {answer.head.id for answer in one.replies()[1] if not answer.more}
+    assert one.stop() == 0
+
+
+def test_stopping_criteria_mark_the_pieces(worker):
     one = worker("""
         def handle(data, context):
             if data is None:
                 return None
+            if not data[0]:
+                context.stopping_criteria = [lambda out: True]
+                return ["end"]
             context.stopping_criteria = [lambda out: out == "stop", lambda out: False, None]
             return ["stop", "go", "plain"]
     """)
@@ -177,3 +238,5 @@ def test_stopping_criteria_say_which_answers_go_on(worker):
     assert last.headers == {"ts_stream_next": "false"}
     assert going.headers == {"ts_stream_next": "true"}
     assert plain.headers == {}
+    (end,) = one.replies()[1]
+    assert (end.head.id, end.body, end.more) == (going.head.id, b"end", False)

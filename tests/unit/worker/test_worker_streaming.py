@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from flambeau.errors import Failure
+
 STREAM = """
 from ts.handler_utils.utils import send_intermediate_predict_response
 import time
@@ -21,12 +23,12 @@ def test_pieces_come_before_the_last_answer_of_each_request(worker):
     one.post({"body": ("", b"2")}, {"body": ("", b"")})
     for number in range(2):
         replies, answers = one.replies()
-        assert not replies.done
+        assert not replies.timed
         assert [answer.body for answer in answers] == [b"piece %d;" % number] * 2
         assert all(answer.more for answer in answers)
         assert answers[0].headers == {"ts_stream_next": "true"}
     replies, answers = one.replies()
-    assert replies.done
+    assert replies.timed
     assert [(answer.body, answer.more) for answer in answers] == [(b"last", False)] * 2
     assert answers[0].headers == {}
 
@@ -66,8 +68,8 @@ def test_an_exception_after_a_piece_fails_the_request(worker):
     (piece,) = one.predict(b"")
     assert piece.more
     replies, (end,) = one.replies()
-    assert replies.done
-    assert (end.failed, end.status, end.more) == (True, 503, False)
+    assert not replies.timed
+    assert (end.failure, end.more) == (Failure.HANDLER, False)
 
 
 def test_a_handler_learns_that_its_client_has_gone(worker):
@@ -87,10 +89,9 @@ def test_a_handler_learns_that_its_client_has_gone(worker):
     (job,) = one.post({"body": ("", b"")})
     one.replies()
     one.cancel(job)
-    while True:
-        replies, (answer,) = one.replies()
-        if replies.done:
-            break
+    answer = one.replies()[1][0]
+    while answer.more:
+        answer = one.replies()[1][0]
     assert answer.body == b"stopped"
 
 

@@ -2,27 +2,39 @@ from __future__ import annotations
 
 import pytest
 
-from flambeau.errors import NoWorker
-from flambeau.jobs.batching import BatchPolicy, DynamicBatcher
+from flambeau.errors import NoWorker, QueueFull
+from flambeau.jobs.batching import BatchPolicy, DynamicBatcher, JobQueue
 from flambeau.jobs.job import Answer, Job, Part
-from flambeau.jobs.queue import JobQueue
 from flambeau.transport.messages import NO_HEADERS
 
 
-def jobs_of(marks: str, capacity: int = 100) -> tuple[JobQueue, list[Job]]:
-    """A queue with one job a letter: ``.`` plain, ``a`` alone, ``x`` gone, ``!`` answered."""
-    queue, jobs = JobQueue(capacity), []
+class Seat:
+    """A worker as a batcher sees it."""
+
+    def __init__(self, *, idle: bool = True, room: int = 1 << 30, eager: bool = False):
+        self.idle, self.room, self.eager = idle, room, eager
+
+
+def fill(queue: JobQueue, marks: str) -> list[Job]:
+    """Put one job a letter: ``.`` plain, ``a`` alone, ``x`` gone, ``!`` answered."""
+    jobs = []
     for number, mark in enumerate(marks):
         job = Job(str(number), NO_HEADERS, [Part("body", "", [b"1"])], lambda *_: None)
         job.arrived = float(number)
         job.alone = mark == "a"
-        assert queue.put(job)
+        queue.put(job)
         jobs.append(job)
         if mark == "x":
             job.cancel()
         elif mark == "!":
             job.fail(NoWorker("no"))
-    return queue, jobs
+    return jobs
+
+
+def jobs_of(marks: str, capacity: int = 100) -> tuple[JobQueue, list[Job]]:
+    """A queue and the jobs it holds, see ``fill``."""
+    queue = JobQueue(capacity, 'Model "m"')
+    return queue, fill(queue, marks)
 
 
 def names(jobs: list[Job]) -> str:
@@ -46,7 +58,7 @@ def names(jobs: list[Job]) -> str:
 )
 def test_a_batch_is_taken_from_the_head(marks, most, taken, left):
     queue, _ = jobs_of(marks)
-    batch = queue.take(most, 9.5)
+    batch = queue.take_first(most, 9.5)
     assert names(batch) == taken
     assert len(queue) == left
     assert {job.taken for job in batch} <= {9.5}
@@ -55,15 +67,16 @@ def test_a_batch_is_taken_from_the_head(marks, most, taken, left):
 def test_a_gone_job_that_was_alone_ends_no_batch():
     queue, jobs = jobs_of(".a.")
     jobs[1].cancel()
-    assert names(queue.take(3, 1.0)) == "02"
+    assert names(queue.take_first(3, 1.0)) == "02"
 
 
 def test_a_full_queue_takes_no_more_until_somebody_has_gone():
     queue, jobs = jobs_of("...", capacity=3)
     late = Job("late", NO_HEADERS, [], lambda *_: None)
-    assert not queue.put(late)
+    with pytest.raises(QueueFull, match='Model "m" has 3 requests waiting'):
+        queue.put(late)
     jobs[1].cancel()
-    assert queue.put(late)
+    queue.put(late)
     assert names(queue.drain()) == "02late"
 
 
@@ -72,12 +85,12 @@ def test_what_is_pending_counts_no_dead():
     assert (len(queue), queue.pending) == (4, 2)
 
 
-def test_jobs_put_back_come_first_and_in_order_over_any_capacity():
+def test_jobs_given_back_come_first_and_in_order_over_any_capacity():
     queue, _ = jobs_of("....", capacity=4)
-    batch = queue.take(2, 1.0)
-    assert queue.put(Job("4", NO_HEADERS, [], lambda *_: None))
-    assert queue.put(Job("5", NO_HEADERS, [], lambda *_: None))
-    queue.put_back(batch)
+    batch = queue.take_first(2, 1.0)
+    queue.put(Job("4", NO_HEADERS, [], lambda *_: None))
+    queue.put(Job("5", NO_HEADERS, [], lambda *_: None))
+    queue.give_back(batch)
     assert {job.taken for job in batch} == {0.0}
     assert len(queue) == 6
     assert names(queue.drain()) == "012345"
@@ -129,28 +142,45 @@ STRICT, ADAPTIVE = True, False
     ],
 )
 def test_which_jobs_go_next(mode, marks, idle, now, taken):
-    queue, jobs = jobs_of(marks)
     batcher = DynamicBatcher(BatchPolicy(3, 10.0, mode))
-    batch = batcher.take(queue, now, idle=idle)
+    jobs = fill(batcher, marks)
+    batch = batcher.take(Seat(idle=idle), now)
     assert names(batch) == taken
     left = [job for job in jobs if not (job.cancelled or job.answered or job in batch)]
-    assert names(left) == names([job for job in queue.drain() if not job.cancelled])
+    assert names(left) == names([job for job in batcher.drain() if not job.cancelled])
 
 
 @pytest.mark.parametrize(
-    ("mode", "marks", "now", "wait"),
+    ("mode", "marks", "now", "due"),
     [
         (ADAPTIVE, ".", 0.0, None),
         (STRICT, "", 0.0, None),
-        (STRICT, ".", 4.0, 6.0),
-        (STRICT, "x.", 4.0, 7.0),
-        (STRICT, ".", 99.0, 0.0),
+        (STRICT, ".", 4.0, 10.0),
+        (STRICT, "x.", 4.0, 11.0),
+        (STRICT, ".", 10.0, None),
         (STRICT, "xx", 1.0, None),
     ],
 )
-def test_how_long_until_it_may_be_otherwise(mode, marks, now, wait):
-    queue, _ = jobs_of(marks)
-    assert DynamicBatcher(BatchPolicy(3, 10.0, mode)).wait(queue, now) == wait
+def test_when_it_may_be_otherwise(mode, marks, now, due):
+    batcher = DynamicBatcher(BatchPolicy(3, 10.0, mode))
+    fill(batcher, marks)
+    assert batcher.due(now) == due
+
+
+@pytest.mark.parametrize(
+    ("seat", "taken"),
+    [
+        (Seat(room=2), "01"),
+        (Seat(room=1), "0"),
+        (Seat(room=9, idle=False), ""),
+        (Seat(room=1, idle=False), "0"),
+        (Seat(room=9, idle=False, eager=True), "01"),
+    ],
+)
+def test_a_seat_gets_no_more_than_it_has_room_for(seat, taken):
+    batcher = DynamicBatcher(BatchPolicy(3))
+    fill(batcher, "..")
+    assert names(batcher.take(seat, 5.0)) == taken
 
 
 def test_a_job_is_answered_once():
