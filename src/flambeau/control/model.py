@@ -260,7 +260,7 @@ class ModelVersion:
         if not self.asleep:
             no_worker = NoWorker(NO_WORKER.format(model=f'Model "{self.spec.name}"'))
             self.dispatcher.fail_all(self._closed or no_worker)
-        elif self.dispatcher.queue.pending:
+        elif self.dispatcher.batcher.pending:
             self.want(1, "requests wait")
 
     def _new_slot(self) -> Slot:

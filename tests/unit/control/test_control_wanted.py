@@ -20,7 +20,7 @@ class Crowd:
 
     def look(self) -> None:
         dispatcher = self.version.dispatcher
-        load = dispatcher.queue.pending + dispatcher.in_flight
+        load = dispatcher.batcher.pending + dispatcher.in_flight
         self.version.want(load, f"{load} requests")
 
 
