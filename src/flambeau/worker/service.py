@@ -93,7 +93,7 @@ class Service:
         self._batch.begin(jobs)
         started = perf_counter_ns()
         try:
-            returned = self._entry(self._data(jobs, bodies, known), self._context)
+            returned = self._entry(self._rows_of(jobs, bodies, known), self._context)
             if type(returned) is not list:
                 returned = self._settled(returned)
         except LinkLost:
@@ -109,14 +109,14 @@ class Service:
         self._batch.begin(jobs)
         started = perf_counter_ns()
         try:
-            returned = await self._entry(self._data(jobs, bodies, known), self._context)
+            returned = await self._entry(self._rows_of(jobs, bodies, known), self._context)
         except LinkLost:
             raise
         except Exception as error:  # noqa: BLE001 - as above
             return self._raised(jobs, error, started)
         return self._send(jobs, returned, started)
 
-    def _data(self, jobs: list[JobHead], bodies: list[bytearray], known: int) -> list[Any]:
+    def _rows_of(self, jobs: list[JobHead], bodies: list[bytearray], known: int) -> list[Any]:
         if not known:
             return self._rows(jobs, bodies)
         return [*({} for _ in range(known)), *self._rows(jobs[known:], bodies)]
