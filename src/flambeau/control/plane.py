@@ -16,6 +16,7 @@ from flambeau.control.describe import describe
 from flambeau.control.lifecycle import Lifecycle, Terms, loaded
 from flambeau.control.readiness import Lack
 from flambeau.control.requests import RegisterModel
+from flambeau.control.routing import Routing
 from flambeau.control.snapshot import pictured
 from flambeau.control.spec import not_negative, positive, startable
 from flambeau.control.views import ModelPage, ModelSummary, Outcome, StatusView
@@ -70,6 +71,7 @@ class ControlPlane:
         self.model_api_enabled = model_api
         self._lives = Lifecycle(store, workshop, metrics, defaults)
         self._registry = self._lives.registry
+        self.routing = Routing(self._registry)
         self._readiness = self._lives.readiness
         self._unregister_timeout = unregister_timeout
         self._gpu_usage = gpu_usage
@@ -83,9 +85,7 @@ class ControlPlane:
 
         Raises ModelNotFound, ModelVersionNotFound, or one of the Unavailable errors.
         """
-        if version is not None:
-            job.version_given = True
-        self._registry.find(name, version).accept(job)
+        self.routing.pick(name, version, job).accept(job)
 
     # -- what is there
 
