@@ -16,9 +16,6 @@ from flambeau.archive.allowed_urls import AllowedUrls
 from flambeau.archive.members import ArchiveLimits
 from flambeau.archive.store import ModelStore
 from flambeau.archive.transfer import DownloadLimits
-from flambeau.config.log4j import configured_file, read_log4j
-from flambeau.config.log_plan import default_plan
-from flambeau.config.logs import Logs
 from flambeau.config.snapshots import SnapshotFiles
 from flambeau.config.values import Batching, LogFormat
 from flambeau.control.devices import SharedRound, listed, usable
@@ -28,6 +25,9 @@ from flambeau.control.spec import Defaults, VersionDefaults
 from flambeau.grpc.rpcs import Place
 from flambeau.http.limits import Limits
 from flambeau.jobs.feed import Prefetch
+from flambeau.logs.log4j import configured_file, read_log4j
+from flambeau.logs.logs import Logs
+from flambeau.logs.plan import default_plan
 from flambeau.metrics import accelerators
 from flambeau.metrics.definitions import Definitions, DefinitionsError, read_definitions
 from flambeau.metrics.registry import Metrics, Mode

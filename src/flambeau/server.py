@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
     from flambeau.archive.store import ModelStore
-    from flambeau.config.logs import Logs
     from flambeau.config.options import Options
     from flambeau.grpc.server import GrpcServers
     from flambeau.http.listeners import Listener
+    from flambeau.logs.logs import Logs
     from flambeau.metrics.registry import Metrics
     from flambeau.security.gate import Gate
 

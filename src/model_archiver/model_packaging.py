@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from flambeau.archive.legacy_model import ModelExport as ModelExportUtils
 from flambeau.archive.mar import ModelArchiverConfig
 from flambeau.archive.packing import PackingError as ModelArchiverError
 from flambeau.cli.model_archiver import ArgParser, generate_model_archive, package_model
+from flambeau.compat.model_export import ModelExport as ModelExportUtils
 
 __all__ = [
     "ArgParser",

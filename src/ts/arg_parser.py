@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-from flambeau.cli.old_command import ArgParser as ArgParser
+from flambeau.compat.command import ArgParser as ArgParser

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from flambeau.cli.old_command import TS_NAMESPACE as TS_NAMESPACE
-from flambeau.cli.old_command import ArgParser as ArgParser
-from flambeau.cli.old_command import load_properties as load_properties
-from flambeau.cli.old_command import start as start
+from flambeau.compat.command import TS_NAMESPACE as TS_NAMESPACE
+from flambeau.compat.command import ArgParser as ArgParser
+from flambeau.compat.command import load_properties as load_properties
+from flambeau.compat.command import start as start
 from ts.version import __version__ as __version__

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from flambeau.archive.legacy_workflow import WorkflowExport as WorkflowExportUtils
 from flambeau.archive.packing import PackingError as WorkflowArchiverError
 from flambeau.cli.workflow_archiver import ArgParser, generate_workflow_archive, package_workflow
+from flambeau.compat.workflow_export import WorkflowExport as WorkflowExportUtils
 
 __all__ = [
     "ArgParser",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from flambeau.archive.legacy_workflow import Manifest, Workflow
-from flambeau.archive.legacy_workflow import WorkflowExport as WorkflowExportUtils
 from flambeau.archive.manifest import MANIFEST_NAME as MANIFEST_FILE_NAME
 from flambeau.archive.packing import PackingError as WorkflowArchiverError
 from flambeau.archive.war import WAR_INF
+from flambeau.compat.workflow_export import Manifest, Workflow
+from flambeau.compat.workflow_export import WorkflowExport as WorkflowExportUtils
 
 __all__ = [
     "MANIFEST_FILE_NAME",

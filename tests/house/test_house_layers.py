@@ -30,6 +30,7 @@ FOREIGN = {
         "config",
         "control",
         "jobs",
+        "logs",
         "metrics",
         "rest",
         "security",
@@ -41,7 +42,7 @@ FOREIGN = {
     "psutil": ["cli", "metrics/system.py", "worker/machine.py"],
     "pynvml": ["metrics/system.py", "worker/machine.py"],
     "python_multipart": ["rest/payload.py"],
-    "requests": ["archive", "cli"],
+    "requests": ["archive", "cli", "compat/launcher.py"],
     "rich": ["cli"],
     "urllib3": ["archive"],
     "uvloop": ["parts.py"],
@@ -51,7 +52,7 @@ FOREIGN = {
         "metrics/definitions.py",
         "worker/loading.py",
         "worker/metric_file.py",
-        "worker/older.py",
+        "compat/functions.py",
     ],
 }
 # Only default handlers may use these; they are imported in worker processes, never in the server.

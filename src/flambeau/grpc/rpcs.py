@@ -39,7 +39,7 @@ class Description(Protocol):
 
 
 class AccessLog(Protocol):
-    """Where a line per answered call goes. Implemented by ``config.logs``."""
+    """Where a line per answered call goes. Implemented by ``logs.logs``."""
 
     def line(  # noqa: PLR0917 - called for every request; positional is quickest
         self,

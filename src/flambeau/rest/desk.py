@@ -36,7 +36,7 @@ SERVER_ERROR = 500
 
 
 class AccessLog(Protocol):
-    """Where a line per answered request goes. Implemented by ``config.logs``."""
+    """Where a line per answered request goes. Implemented by ``logs.logs``."""
 
     detailed: bool
     """Lines carry details; else they need not be made."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flambeau.archive.legacy_model import Manifest
 from flambeau.archive.manifest import RuntimeType
+from flambeau.compat.model_export import Manifest
 
 __all__ = ["Manifest", "RuntimeType"]

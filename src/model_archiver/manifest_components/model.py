@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from flambeau.archive.legacy_model import Model
+from flambeau.compat.model_export import Model
 
 __all__ = ["Model"]

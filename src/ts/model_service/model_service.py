@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-from flambeau.worker.old_service import ModelService as ModelService
-from flambeau.worker.old_service import SingleNodeService as SingleNodeService
+from flambeau.compat.model_service import ModelService as ModelService
+from flambeau.compat.model_service import SingleNodeService as SingleNodeService

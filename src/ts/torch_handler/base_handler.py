@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flambeau.compat.functions import list_classes_from_module as list_classes_from_module
 from flambeau.handlers.base_handler import IPEX_AVAILABLE as IPEX_AVAILABLE
 from flambeau.handlers.base_handler import ONNX_AVAILABLE as ONNX_AVAILABLE
 from flambeau.handlers.base_handler import PROFILER_AVAILABLE as PROFILER_AVAILABLE
@@ -14,4 +15,3 @@ from flambeau.handlers.base_handler import setup_ort_session as setup_ort_sessio
 from flambeau.handlers.compile_choices import check_valid_pt2_backend as check_valid_pt2_backend
 from flambeau.handlers.labels import load_label_mapping as load_label_mapping
 from flambeau.handlers.timer import timed as timed
-from flambeau.worker.older import list_classes_from_module as list_classes_from_module

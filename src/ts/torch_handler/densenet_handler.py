@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
+from flambeau.compat.functions import list_classes_from_module as list_classes_from_module
 from flambeau.handlers.densenet_handler import DenseNetHandler as DenseNetHandler
-from flambeau.worker.older import list_classes_from_module as list_classes_from_module

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from flambeau.archive.legacy_workflow import Manifest
+from flambeau.compat.workflow_export import Manifest
 
 __all__ = ["Manifest"]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from flambeau.archive.legacy_workflow import Workflow
+from flambeau.compat.workflow_export import Workflow
 
 __all__ = ["Workflow"]

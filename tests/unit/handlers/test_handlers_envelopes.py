@@ -4,10 +4,11 @@ import json
 
 import pytest
 
+from flambeau.errors import Failure
 from flambeau.handlers.envelope_kservev2 import KServev2Envelope
 from flambeau.handlers.envelopes import BodyEnvelope, JSONEnvelope, KServeEnvelope
 from flambeau.worker.context import Context, RequestProcessor
-from flambeau.worker.failures import PredictionException, told_to_client
+from flambeau.worker.failures import Fault, PredictionException, told_to_client
 
 
 def context_of(size=1, **headers):
@@ -63,7 +64,9 @@ def test_json_wants_instances():
 def test_kserve_answers_a_document_of_another_protocol_as_its_clients_know_it():
     with pytest.raises(PredictionException) as caught:
         answered(KServeEnvelope, [{"body": {"inst": 1}}])
-    assert told_to_client(caught.value) == (503, "Invalid model predict output")
+    assert told_to_client(caught.value) == Fault(
+        Failure.CHOSEN, "Invalid model predict output", 503
+    )
 
 
 def test_kserve_names_predictions_and_explanations():

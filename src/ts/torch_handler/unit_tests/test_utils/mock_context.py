@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from flambeau.handlers.mock_context import MockContext as MockContext
+from flambeau.compat.functions import get_yaml_config as get_yaml_config
+from flambeau.compat.mock_context import MockContext as MockContext
 from flambeau.worker.metric_store import MetricsStore as MetricsStore
-from flambeau.worker.older import get_yaml_config as get_yaml_config

@@ -10,7 +10,7 @@ from queue import Queue
 
 import pytest
 
-from flambeau.cli import launcher
+from flambeau.compat import launcher
 
 
 class Management(http.server.BaseHTTPRequestHandler):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flambeau.config.lines import Details, Stamps, visible
-from flambeau.config.log_plan import OFF, FilePlan, Stream, default_plan
-from flambeau.config.logs import LINES_A_FLUSH, LONGEST_PAUSE, SHORTEST_PAUSE, Logs
+from flambeau.logs.lines import Details, Stamps, visible
+from flambeau.logs.logs import LINES_A_FLUSH, LONGEST_PAUSE, SHORTEST_PAUSE, Logs
+from flambeau.logs.plan import OFF, FilePlan, Stream, default_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

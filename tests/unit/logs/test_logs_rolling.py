@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flambeau.config.rolling import RollingFile, Writer
+from flambeau.logs.rolling import RollingFile, Writer
 
 if TYPE_CHECKING:
     from pathlib import Path

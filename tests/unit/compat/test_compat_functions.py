@@ -8,16 +8,16 @@ from collections import OrderedDict
 
 import pytest
 
-from flambeau.worker import machine
-from flambeau.worker.context import Context
-from flambeau.worker.metric_values import Dimension
-from flambeau.worker.old_service import ModelService, SingleNodeService
-from flambeau.worker.older import (
+from flambeau.compat.functions import (
     deprecated,
     get_yaml_config,
     import_class,
     list_classes_from_module,
 )
+from flambeau.compat.model_service import ModelService, SingleNodeService
+from flambeau.worker import machine
+from flambeau.worker.context import Context
+from flambeau.worker.metric_values import Dimension
 
 
 def test_a_deprecated_function_warns_and_works():

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from flambeau.config.log4j import Log4jError, configured_file, read_log4j
-from flambeau.config.log_plan import OFF, Stream, default_plan
+from flambeau.logs.log4j import Log4jError, configured_file, read_log4j
+from flambeau.logs.plan import OFF, Stream, default_plan
 
 # The layout of the file people start from: environment variables with defaults, five rolling
 # files, a console, one logger for each file and the root.

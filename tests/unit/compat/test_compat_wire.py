@@ -7,13 +7,13 @@ import struct
 
 import pytest
 
-from flambeau.worker.context import Context, RequestProcessor
-from flambeau.worker.old_wire import (
+from flambeau.compat.wire import (
     create_load_model_response,
     create_predict_response,
     encode_response_headers,
     retrieve_msg,
 )
+from flambeau.worker.context import Context, RequestProcessor
 
 
 class Bytes:

@@ -2,7 +2,7 @@
 
 ``server`` opens them with ``Logs`` and calls ``flush`` from a loop timer. On the way of a
 request a log costs one append to a deque; formatting happens in ``flush``, writing on the
-threads of ``config.rolling``. The server's own messages come through ``logging``.
+threads of ``logs.rolling``. The server's own messages come through ``logging``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import deque
 from time import time
 from typing import TYPE_CHECKING
 
-from flambeau.config.lines import (
+from flambeau.logs.lines import (
     Details,
     JsonLine,
     Stamps,
@@ -21,14 +21,14 @@ from flambeau.config.lines import (
     visible,
     visible_lines,
 )
-from flambeau.config.log_plan import Stream
-from flambeau.config.rolling import Console, RollingFile, Writer
+from flambeau.logs.plan import Stream
+from flambeau.logs.rolling import Console, RollingFile, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import TextIO
 
-    from flambeau.config.log_plan import LogPlan
+    from flambeau.logs.plan import LogPlan
 
     _Details = tuple[str, str, str, float | None, float | None]
     _Answered = tuple[float, str, bytes, bytes, str, int, int, str, _Details | None]

@@ -5,9 +5,9 @@ import struct
 
 import pytest
 
+from flambeau.compat.embedded import ModelLoader, ModelLoaderFactory, Service
 from flambeau.worker.failures import PredictionException
 from flambeau.worker.metrics import MetricsCacheYamlImpl
-from flambeau.worker.standalone import ModelLoader, ModelLoaderFactory, Service
 
 REQUEST = {
     "requestId": b"123",

@@ -6,8 +6,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from flambeau.compat.functions import get_yaml_config
 from flambeau.worker.metric_store import MetricsStore
-from flambeau.worker.older import get_yaml_config
 
 
 class MockContext:

@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flambeau.archive.legacy import Export, copy_out, each, wanted
 from flambeau.archive.manifest import MANIFEST_NAME
 from flambeau.archive.mar import created_on
 from flambeau.archive.packing import Contents, check_folder, check_free, check_name, write_zip
@@ -22,6 +21,7 @@ from flambeau.archive.war import (
     workflow_entry,
     workflow_manifest_text,
 )
+from flambeau.compat.export import Export, copy_out, each, wanted
 
 if TYPE_CHECKING:
     import zipfile

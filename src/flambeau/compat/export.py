@@ -1,6 +1,6 @@
 """What the faces for the old archivers' Python packages share.
 
-Used by ``archive.legacy_model`` and ``archive.legacy_workflow`` alone. No packing happens here.
+Used by ``compat.model_export`` and ``compat.workflow_export`` alone. No packing happens here.
 """
 
 from __future__ import annotations

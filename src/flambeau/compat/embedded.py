@@ -1,7 +1,7 @@
 """A model loaded and asked without a server: the loader and service other programs embed.
 
 Public as ``ts.model_loader`` and ``ts.service``. It runs handlers exactly as a worker does and
-answers in the original's bytes (``old_wire``).
+answers in the original's bytes (``compat.wire``).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from flambeau.compat.wire import create_predict_response
 from flambeau.errors import failure_of
 from flambeau.worker.context import Context, RequestProcessor
 from flambeau.worker.failures import INVALID_OUTPUT, PREDICTION_FAILED, told_to_client
 from flambeau.worker.loading import COMPAT_VERSION, find_entry
 from flambeau.worker.metrics import MetricsCacheYamlImpl
-from flambeau.worker.old_wire import create_predict_response
 from flambeau.worker.service import MISMATCHED, PREDICTION_METRIC
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Service:
     def retrieve_data_for_inference(
         batch: Sequence[dict[str, Any]] | None,
     ) -> tuple[list[RequestProcessor], list[dict[str, Any]], dict[int, str]]:
-        """Headers, rows and request ids of a batch as ``old_wire`` reads it.
+        """Headers, rows and request ids of a batch as ``compat.wire`` reads it.
 
         Raises ValueError without a batch.
         """
@@ -94,7 +94,7 @@ class Service:
         return processors, rows, ids
 
     def predict(self, batch: Sequence[dict[str, Any]]) -> bytearray:
-        """The answer to a batch as ``old_wire`` spells it; errors are answers too."""
+        """The answer to a batch as ``compat.wire`` spells it; errors are answers too."""
         processors, rows, ids = self.retrieve_data_for_inference(batch)
         context = self._context
         context.request_ids = ids
@@ -201,6 +201,6 @@ def _model_config(model_dir: str, manifest: dict[str, Any] | None) -> Any:
     path = Path(model_dir or os.curdir) / name if name else None
     if path is None or not path.is_file():
         return {}
-    from flambeau.worker.older import get_yaml_config  # noqa: PLC0415 - imports yaml
+    from flambeau.compat.functions import get_yaml_config  # noqa: PLC0415 - imports yaml
 
     return get_yaml_config(str(path))

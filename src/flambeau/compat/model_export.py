@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flambeau.archive.legacy import Export, copy_out, each, wanted
 from flambeau.archive.manifest import MAR_INF, RuntimeType
 from flambeau.archive.mar import (
     ARCHIVER_VERSION,
@@ -25,6 +24,7 @@ from flambeau.archive.mar import (
     write,
 )
 from flambeau.archive.packing import Contents, PackingError, check_folder, check_free, check_name
+from flambeau.compat.export import Export, copy_out, each, wanted
 
 if TYPE_CHECKING:
     import zipfile

@@ -1,6 +1,6 @@
 """Log files that roll over by day and size, and the thread that writes them.
 
-``config.logs`` hands finished text to a ``Writer``; only the writer's thread touches the disk,
+``logs.logs`` hands finished text to a ``Writer``; only the writer's thread touches the disk,
 so a slow one never holds up a request. Rolled files are compressed beside the live one as
 ``access_log.2026-11-22.1.log.gz``; the oldest go.
 """

@@ -1,6 +1,6 @@
 """How a log line looks: the original's text forms, or one JSON object.
 
-``config.logs`` calls these when it flushes. Text that comes from outside never breaks a line
+``logs.logs`` calls these when it flushes. Text that comes from outside never breaks a line
 and never reaches a terminal as a control sequence: ``visible`` sees to that.
 """
 

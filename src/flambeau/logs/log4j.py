@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from flambeau.config.log_plan import OFF, FilePlan, Stream
+from flambeau.logs.plan import OFF, FilePlan, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flambeau.config.log_plan import LogPlan
+    from flambeau.logs.plan import LogPlan
 
 _LEVELS = {
     "off": OFF,

@@ -1,7 +1,7 @@
 """What is logged where: the five files, their levels and sizes.
 
-``server`` starts from ``default_plan``; ``config.log4j`` changes it by a log4j2.xml;
-``config.logs`` carries it out.
+``server`` starts from ``default_plan``; ``logs.log4j`` changes it by a log4j2.xml;
+``logs.logs`` carries it out.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flambeau.config.rolling import MEGABYTE
+from flambeau.logs.rolling import MEGABYTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

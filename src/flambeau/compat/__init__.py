@@ -1,0 +1,1 @@
+"""What exists only because the original had it; ``ts`` and the archiver packages re-export it."""

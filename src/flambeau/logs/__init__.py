@@ -1,0 +1,1 @@
+"""The logs: what is written where, in which form, by which thread."""
