@@ -18,7 +18,7 @@ from bench import report
 from bench.measure import QUIET, Sample, sample, sample_bare
 from bench.pace import pace, provide_pace
 from bench.results import Results
-from bench.servers import SIDES, another_flambeau
+from bench.servers import COMPILED, SIDES, another_flambeau
 from bench.startup import start_figures
 from bench.venvs import provide
 from bench.workloads import WORKLOADS, Workload
@@ -36,6 +36,11 @@ LATENCY = "latency"
 RETRIES = 2
 WARM_UP = 6
 """Seconds of load before the first sample; a Java server needs the longest."""
+
+
+def usual_sides() -> list[str]:
+    """All sides; the compiled one where `make bench` could make it."""
+    return [each for each in SIDES if each != "compiled" or COMPILED.is_dir()]
 
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -56,8 +61,8 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3.0, help="length of a sample (default 3)")
     parser.add_argument(
         "--sides",
-        default=",".join(SIDES),
-        help=f"servers to run, comma-separated (default {','.join(SIDES)})",
+        default=",".join(usual_sides()),
+        help="servers to run, comma-separated (default %(default)s)",
     )
     parser.add_argument(
         "--before",
@@ -190,9 +195,8 @@ def main(arguments: Sequence[str]) -> int:
             results.add_samples(workload.name, taken)
     if not chosen.only or START in chosen.only:
         results.add_figures(START, run_start(chosen))
-    complete = not (chosen.only or chosen.quick or chosen.before) and set(chosen.sides) == set(
-        SIDES
-    )
+    partly = chosen.only or chosen.quick or chosen.before
+    complete = not partly and set(chosen.sides) == set(usual_sides())
     report.write(results, chosen.rounds, chosen.seconds, publish=complete)
     return 0
 

@@ -12,7 +12,12 @@ from bench.workloads import WORKLOADS
 if TYPE_CHECKING:
     from bench.results import Results
 
-COLOURS = {"flambeau": "#e4572e", "mosec": "#8d99ae", "torchserve": "#2b2d42"}
+COLOURS = {
+    "flambeau": "#e4572e",
+    "compiled": "#f3a712",
+    "mosec": "#8d99ae",
+    "torchserve": "#2b2d42",
+}
 LEFT, WIDTH, BAR, GAP, TOP = 330, 560, 14, 16, 58
 
 
@@ -25,7 +30,7 @@ def bars(results: Results) -> str:
         if workload.latency or not sides.get("torchserve"):
             continue
         unit = median(each.rate for each in sides["torchserve"])
-        parts.append(text(LEFT - 10, y + 1.5 * BAR + 4, workload.title, "end"))
+        parts.append(text(LEFT - 10, y + len(COLOURS) / 2 * BAR + 4, workload.title, "end"))
         for side, colour in COLOURS.items():
             if taken := sides.get(side):
                 rate = median(each.rate for each in taken)

@@ -18,7 +18,7 @@ from bench.servers import WORK
 from bench.workloads import TARGETS, WORKLOADS, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bench.measure import Sample
     from bench.results import Results
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).parent.parent / "docs"
 NAMES = {
     "flambeau": "flambeau",
+    "compiled": "compiled",
     "before": "before",
     "torchserve": "TorchServe",
     "mosec": "mosec",
@@ -39,7 +40,7 @@ INTRO = """# Performance
 
 The same handlers in flambeau, in TorchServe 0.12.0 and in mosec 0.9.8 (a server whose HTTP side is
 written in Rust), one worker each, on one machine in one run. flambeau runs as installed: request
-ids, access log and metrics on. TorchServe runs with its default logging and a batch delay of 5 ms,
+ids, access log and metrics on; *compiled* is the same from the compiled wheel of `make wheel`. TorchServe runs with its default logging and a batch delay of 5 ms,
 mosec with a batch delay of 1 ms and logs at error level. *Bare loop* is a Python loop that decodes
 the body and calls the handler with no server at all: the most a single worker could reach.
 
@@ -84,27 +85,35 @@ def their_figure(results: Results, target: Target, side: str) -> str:
     return figure(results.middle(target, side))
 
 
+def ratio_columns(results: Results) -> list[tuple[str, str, str, Callable[[Target], float | None]]]:
+    """Head, whose figure over whose, and what is asked of it. The state before is there if measured."""
+    columns: list[tuple[str, str, str, Callable[[Target], float | None]]] = [
+        ("against before", "flambeau", "before", lambda _: None),
+        ("against TorchServe (asked)", "flambeau", "torchserve", lambda each: each.torchserve),
+        ("against mosec (asked)", "flambeau", "mosec", lambda each: each.mosec),
+        ("compiled against mosec", "compiled", "mosec", lambda _: None),
+        ("of the bare loop (asked)", "flambeau", "bare loop", lambda each: each.bare),
+    ]
+    return [
+        each for each in columns if not {*each[1:3]} & ({"before", "compiled"} - results.sides())
+    ]
+
+
 def target_table(results: Results) -> str:
-    """The main table. The state before has columns where it was measured."""
-    before = ["before"] * any("before" in sides for sides in results.rounds.values())
-    others = [*before, "torchserve", "mosec"]
+    """The main table."""
+    shown = [*({"compiled", "before"} & results.sides()), "torchserve", "mosec"]
+    others = [side for side in NAMES if side in shown]
+    columns = ratio_columns(results)
     heads = ["workload", "unit", "flambeau", *(NAMES[side] for side in others)]
-    heads += ["against before"] * bool(before)
-    heads += ["against TorchServe (asked)", "against mosec (asked)", "of the bare loop (asked)"]
-    heads += ["met"]
+    heads += [*(each[0] for each in columns), "met"]
     lines = [row(heads), "|---|---|" + "--:|" * (len(heads) - 3) + "---|"]
     for target in TARGETS:
         if target.workload not in results.rounds:
             continue
-        limits = {
-            **dict.fromkeys(before),
-            "torchserve": target.torchserve,
-            "mosec": target.mosec,
-            "bare loop": target.bare,
-        }
         own, own_met = own_figure(results, target)
         compared = [
-            asked(target, results.ratio(target, side), limit) for side, limit in limits.items()
+            asked(target, results.ratio(target, theirs, ours), limit(target))
+            for _, ours, theirs, limit in columns
         ]
         verdicts = [met for met in (own_met, *(met for _, met in compared)) if met is not None]
         met = "-" if not verdicts else "yes" if all(verdicts) else "**no**"

@@ -47,17 +47,21 @@ class Results:
             each[target.figure] for each in self.rounds[target.workload][side] if kept_up(each)
         )
 
-    def ratio(self, target: Target, side: str) -> float | None:
-        """flambeau's figure over ``side``'s, median over the rounds in which both kept up."""
-        if not (self.reached(target.workload, "flambeau") and self.reached(target.workload, side)):
+    def ratio(self, target: Target, side: str, ours: str = "flambeau") -> float | None:
+        """Our figure over ``side``'s, median over the rounds in which both kept up."""
+        if not (self.reached(target.workload, ours) and self.reached(target.workload, side)):
             return None
         sides = self.rounds[target.workload]
         ratios = [
-            ours[target.figure] / theirs[target.figure]
-            for ours, theirs in zip(sides["flambeau"], sides[side], strict=True)
-            if theirs[target.figure] and kept_up(ours) and kept_up(theirs)
+            mine[target.figure] / theirs[target.figure]
+            for mine, theirs in zip(sides[ours], sides[side], strict=True)
+            if theirs[target.figure] and kept_up(mine) and kept_up(theirs)
         ]
         return median(ratios) if ratios else None
+
+    def sides(self) -> set[str]:
+        """Every side that was measured in anything."""
+        return {side for sides in self.rounds.values() for side in sides}
 
 
 def kept_up(figures: Mapping[str, float]) -> bool:

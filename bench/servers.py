@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 WORK = HERE.parent / ".bench"
+COMPILED = HERE.parent / ".venv" / "compiled"
 START_LIMIT = 180.0
 MODEL = "bench"
 QUEUE = 1000
@@ -203,6 +204,11 @@ def flambeau(workload: Workload, **settings: str) -> Server:
     return torchserve_like("flambeau", Path(sys.executable).parent, workload, **settings)
 
 
+def compiled(workload: Workload) -> Server:
+    """The same from a compiled wheel, in the environment that ``make bench`` fills."""
+    return torchserve_like("compiled", COMPILED / "bin", workload)
+
+
 def torchserve(workload: Workload) -> Server:
     """The original."""
     return torchserve_like("torchserve", WORK / "torchserve" / "bin", workload)
@@ -237,6 +243,7 @@ def bare_loop(workload: Workload, seconds: float) -> float:
 
 SIDES: dict[str, Callable[[Workload], Server]] = {
     "flambeau": flambeau,
+    "compiled": compiled,
     "torchserve": torchserve,
     "mosec": mosec,
 }

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from bench.servers import WORK
+from bench.servers import COMPILED, WORK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +29,11 @@ NEEDS = {
 
 def provide(sides: Sequence[str]) -> None:
     """Every named side can be started afterwards. SystemExit says what is missing."""
+    if "compiled" in sides and not (COMPILED / "bin" / "torchserve").is_file():
+        raise SystemExit(
+            f"There is no compiled flambeau in {COMPILED}: `make bench` makes it where there is a C "
+            "compiler. Leave it out with --sides flambeau,torchserve,mosec."
+        )
     if "torchserve" in sides and not shutil.which("java"):
         raise SystemExit(
             "TorchServe needs Java 11 or later and there is no `java` on PATH. Install a Java runtime "

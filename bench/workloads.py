@@ -48,7 +48,7 @@ class Workload:
     connections: int
     body: Callable[[], bytes] = one_byte
     content_type: str = RAW
-    sides: tuple[str, ...] = ("flambeau", "torchserve", "mosec")
+    sides: tuple[str, ...] = ("flambeau", "compiled", "torchserve", "mosec")
     delay: int = 5
     """``max_batch_delay`` in milliseconds."""
     latency: bool = False

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from flambeau import __version__, parts
 from flambeau.archive import scratch
+from flambeau.build import build
 from flambeau.config.options import TORCHSERVE_VERSION
 from flambeau.control.plane import ControlPlane
 from flambeau.http.listeners import Address, open_listener
@@ -123,7 +124,9 @@ class Server:
 
     def _say_what_runs(self) -> None:
         options = self._options
-        logger.info("flambeau %s (TorchServe %s interface)", __version__, TORCHSERVE_VERSION)
+        logger.info(
+            "flambeau %s, %s (TorchServe %s interface)", __version__, build(), TORCHSERVE_VERSION
+        )
         for name in ("inference_address", "management_address", "metrics_address", "model_store"):
             logger.info("%s: %s", name, getattr(options, name))
         for notice in self._notices:

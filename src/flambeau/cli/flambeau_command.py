@@ -12,6 +12,7 @@ from typing import Final
 import click
 
 from flambeau import __version__
+from flambeau.build import build
 from flambeau.config.options import TORCHSERVE_VERSION
 
 COMMANDS: Final = {
@@ -40,7 +41,8 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(
-    __version__, message=f"flambeau %(version)s (interface of TorchServe {TORCHSERVE_VERSION})"
+    __version__,
+    message=f"flambeau %(version)s, {build()} (interface of TorchServe {TORCHSERVE_VERSION})",
 )
 def cli() -> None:
     """Serve PyTorch models from TorchServe archives, without a JVM.

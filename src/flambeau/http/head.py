@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
@@ -63,14 +63,18 @@ class Head:
     """The connection may serve another request afterwards."""
     expects: bytes
     """Value of Expect, lower case; empty for none."""
-    memo: object = None
+    memo: Any = None
 
 
 class _Fields:
     """What llhttp reports of one head. Hooks that are not needed are None: httptools skips them."""
 
-    on_url = on_body = on_message_begin = on_message_complete = None
-    on_chunk_header = on_chunk_complete = None
+    on_url: ClassVar[None] = None
+    on_body: ClassVar[None] = None
+    on_message_begin: ClassVar[None] = None
+    on_message_complete: ClassVar[None] = None
+    on_chunk_header: ClassVar[None] = None
+    on_chunk_complete: ClassVar[None] = None
 
     __slots__ = ("complete", "framing", "headers")
 

@@ -8,6 +8,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from flambeau.build import build
 from flambeau.cli.flambeau import stays
 from flambeau.cli.flambeau_command import cli
 from flambeau.cli.mark import PROCESS_MARK
@@ -103,7 +104,9 @@ def test_a_server_carries_nothing_of_the_other_commands(module, unwanted):
 
 
 def test_the_version_names_both(run):
-    assert run("--version").stdout == "flambeau 0.1.0 (interface of TorchServe 0.12.0)\n"
+    assert run("--version").stdout == (
+        f"flambeau 0.1.0, {build()} (interface of TorchServe 0.12.0)\n"
+    )
 
 
 def test_serving_without_a_model_store_fails_with_one(run):
