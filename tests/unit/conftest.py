@@ -27,9 +27,12 @@ from flambeau.supervision.launcher import LOCAL, Launchers
 from flambeau.supervision.process import SpawnLauncher
 from flambeau.supervision.templates import ForkLauncher
 from flambeau.transport.messages import NO_HEADERS
+from tests.elsewhere import CallingLauncher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from flambeau.supervision.launcher import Launcher
 
 OBEDIENT = """
 import os, sys, time
@@ -127,10 +130,13 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def workshop() -> Callable[..., tuple[Workshop, list[tuple[str, ...]]]]:
-    """``workshop(forked=False, hidden="", **fields)``: a Workshop, and the lines workers print."""
+    """``workshop(started="spawned", hidden="", **fields)``: a Workshop, and what workers print.
+
+    ``started`` says how: ``spawned``, ``forked`` or ``called``, as if on another machine.
+    """
 
     def make(
-        *, forked: bool = False, hidden: str = "", **fields: Any
+        *, started: str = "spawned", forked: bool = False, hidden: str = "", **fields: Any
     ) -> tuple[Workshop, list[tuple[str, ...]]]:
         lines: list[tuple[str, ...]] = []
         rule = EnvironmentRule(hidden)
@@ -138,8 +144,12 @@ def workshop() -> Callable[..., tuple[Workshop, list[tuple[str, ...]]]]:
         def sink(*line: str) -> None:
             lines.append(line)
 
-        local = ForkLauncher(rule, sink) if forked else SpawnLauncher(sink)
-        launcher = Launchers({LOCAL: local})
+        makers: dict[str, Callable[[], Launcher]] = {
+            "spawned": lambda: SpawnLauncher(sink),
+            "forked": lambda: ForkLauncher(rule, sink),
+            "called": lambda: CallingLauncher(sink),
+        }
+        launcher = Launchers({LOCAL: makers["forked" if forked else started]()})
         numbers = itertools.count(9000)
         fields.setdefault("devices", SharedRound(0))
         shop = Workshop(launcher=launcher, rule=rule, worker_ids=numbers.__next__, **fields)

@@ -47,10 +47,8 @@ class Channel(asyncio.Protocol):
 
     def send(self, message: Message, blobs: Sequence[bytes] = ()) -> None:
         """Send one message."""
-        if blobs:
-            self.write([head(message, sum(map(len, blobs))), *blobs])
-        else:
-            self.write([frame(message)])
+        whole = [head(message, sum(map(len, blobs))), *blobs] if blobs else [frame(message)]
+        Channel.write(self, whole)  # over this socket, where ``write`` may mean several
 
     async def ask(self, message: Message, *answers: Kind) -> Any:
         """Send ``message`` and wait for the next message of one of the kinds in ``answers``.
@@ -153,11 +151,11 @@ class Channel(asyncio.Protocol):
             question.set_result(message)
 
 
-async def connect(sock: socket.socket) -> Channel:
-    """A channel over the server's end of a socket pair."""
+async def connect(sock: socket.socket, make: Callable[[], Channel] = Channel) -> Channel:
+    """The channel that ``make`` gives, over any connected socket."""
     sock.setblocking(False)
     connecting = asyncio.ensure_future(
-        asyncio.get_running_loop().create_connection(Channel, sock=sock)
+        asyncio.get_running_loop().create_connection(make, sock=sock)
     )
     # Not cancelled midway: event loops do not agree on who then closes the descriptor.
     try:

@@ -37,6 +37,12 @@ class WorkerCommand:
     """Every variable the worker sees; none comes on top."""
     python: str = ""
     """Interpreter; empty means the server's own. Another one is never forked."""
+    ranks: int = 1
+    """Processes the worker is made of; they find theirs in RANK, LOCAL_RANK and WORLD_SIZE."""
+    jobs_to_all: bool = True
+    """Jobs go to every rank, not to the first alone. Only the first answers."""
+    devices: tuple[int, ...] = ()
+    """Accelerators the worker is to see, and no others; empty leaves that to the environment."""
     launcher: str = LOCAL
     """Name of the launcher that is to start it."""
 
@@ -49,9 +55,15 @@ class Worker(Protocol):
     """Its processes, the one that answers first."""
     name: str
     """That of its command."""
+    model_dir: str
+    """Where the worker finds the model's folder; elsewhere it may lie in another place."""
+
+    @property
+    def lost_rank(self) -> int | None:
+        """Which of several processes ended first; None if there is one only, or all are there."""
 
     async def died_of_kill(self) -> bool:
-        """Whether the process ended by SIGKILL; waits a moment for the system to tell."""
+        """Whether SIGKILL ended it, as the system does when memory is short; waits a moment."""
 
     async def stop(self, grace: float) -> None:
         """Ask it to end, and end it by force after ``grace`` seconds; returns when it is gone."""

@@ -18,16 +18,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flambeau.errors import WorkerStartFailed
-from flambeau.supervision.channel import connect
+from flambeau.supervision.channel import Channel, connect
 from flambeau.supervision.output import Output
+from flambeau.supervision.ranks import RankedChannel, RankedWorker
 from flambeau.transport.messages import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from flambeau.supervision.channel import Channel
     from flambeau.supervision.launcher import WorkerCommand
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 REAP_WAIT = 0.03
 """Seconds to wait for an exit status once the socket is gone; requests wait this long too."""
 KILL_WAIT = 10.0
@@ -42,24 +43,32 @@ class LocalWorker:
     ``exited`` holds its exit code, negative for a signal.
     """
 
+    lost_rank = None
+
     def __init__(
-        self, pid: int, channel: Channel, exited: asyncio.Future[int], output: Output
+        self,
+        command: WorkerCommand,
+        pid: int,
+        channel: Channel,
+        exited: asyncio.Future[int],
+        output: Output,
     ) -> None:
+        self.name = command.name
+        self.model_dir = str(command.model_dir)
         self.pids = [pid]
         self.channel = channel
         self.exited = exited
-        self.name = output.name
         self._output = output
 
     async def died_of_kill(self) -> bool:
-        """Whether SIGKILL ended it, as the system does when memory is short."""
+        """See Worker."""
         with contextlib.suppress(TimeoutError):
             code = await asyncio.wait_for(asyncio.shield(self.exited), REAP_WAIT)
             return code == -signal.SIGKILL
         return False
 
     async def stop(self, grace: float) -> None:
-        """Ask it to end, end it by force after ``grace`` seconds; returns when it is gone."""
+        """See Worker."""
         if grace > 0 and not self.exited.done():
             self.channel.send(Stop())
             await asyncio.wait({self.exited}, timeout=grace)
@@ -74,13 +83,13 @@ class LocalWorker:
         self._output.close()
 
     def kill(self) -> None:
-        """End it at once."""
+        """See Worker."""
         if not self.exited.done():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pids[0], signal.SIGKILL)
 
     def resident_bytes(self) -> int:
-        """Resident memory now; 0 when it cannot be read."""
+        """See Worker."""
         try:
             fields = Path(f"/proc/{self.pids[0]}/statm").read_bytes().split()
             return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -89,20 +98,44 @@ class LocalWorker:
 
 
 class SpawnLauncher:
-    """Starts each worker as a fresh interpreter."""
+    """Starts each worker as a fresh interpreter, or as several: one for each rank."""
 
     def __init__(self, sink: Callable[[str, str, str], None]) -> None:
         self._sink = sink
 
-    async def launch(self, command: WorkerCommand) -> LocalWorker:
+    async def launch(self, command: WorkerCommand) -> LocalWorker | RankedWorker:
         """See Launcher."""
+        if command.ranks == 1:
+            return await self._start(command, command.environment, Channel)
+        started: list[LocalWorker] = []
+        try:
+            for rank in range(1, command.ranks):
+                other = await self._start(command, _of_rank(command, rank), Channel)
+                started.append(other)  # at once: the next one may fail
+            others = [worker.channel for worker in started]
+            channel = RankedChannel(others, jobs_to_all=command.jobs_to_all)
+            first = await self._start(command, _of_rank(command, 0), lambda: channel)
+        except BaseException:
+            await asyncio.gather(*(worker.stop(0) for worker in started))
+            raise
+        return RankedWorker(channel, [first, *started])
+
+    async def _start(
+        self,
+        command: WorkerCommand,
+        environment: Mapping[str, str],
+        channel: Callable[[], Channel],
+    ) -> LocalWorker:
+        """One process."""
+        if command.devices:
+            environment = {**environment, VISIBLE: ",".join(map(str, command.devices))}
         ours, theirs = socket.socketpair()
         output = Output(command.name, self._sink)
         try:
             process = spawn(
                 [command.python or sys.executable, "-u", "-m", "flambeau.worker"],
                 theirs,
-                command.environment,
+                environment,
                 output.writers,
             )
         except OSError as error:
@@ -112,22 +145,39 @@ class SpawnLauncher:
         finally:
             theirs.close()
             output.give_away()
-        return await adopt(process.pid, watch(process), ours, output)
+        return await adopt(command, process.pid, watch(process), ours, output, channel=channel)
 
     async def close(self) -> None:
         """Nothing is kept between workers."""
 
 
+def _of_rank(command: WorkerCommand, rank: int) -> dict[str, str]:
+    size = str(command.ranks)
+    return {
+        **command.environment,
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": size,
+        "LOCAL_WORLD_SIZE": size,
+    }
+
+
 async def adopt(
-    pid: int, exited: asyncio.Future[int], ours: socket.socket, output: Output
+    command: WorkerCommand,
+    pid: int,
+    exited: asyncio.Future[int],
+    ours: socket.socket,
+    output: Output,
+    *,
+    channel: Callable[[], Channel] = Channel,
 ) -> LocalWorker:
-    """The worker that has just been started, its output followed.
+    """The worker that has just been started, its output followed, over the connection ``ours``.
 
     Cancelled, it ends the process.
     """
     try:
         await output.follow()
-        worker = LocalWorker(pid, await connect(ours), exited, output)
+        worker = LocalWorker(command, pid, await connect(ours, channel), exited, output)
     except BaseException:
         ours.close()
         output.close()

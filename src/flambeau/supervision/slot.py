@@ -161,7 +161,12 @@ class Slot:
         if not self.loaded.done():
             self.loaded.set_result(None)
         logger.info("%s ready, pid %d", self.command.name, worker.pids[0])
-        await self._serve(worker, self._retire)
+        try:
+            await self._serve(worker, self._retire)
+        except WorkerDied as error:
+            if worker.lost_rank is None:
+                raise
+            raise WorkerDied(error.message + _rank(worker)) from error
         return True
 
     async def _dismiss(self, launching: asyncio.Future[Worker], grace: float) -> None:
@@ -187,6 +192,7 @@ class Slot:
 
         Raises WorkerStartFailed with the root cause.
         """
+        self.load.model_dir = worker.model_dir
         try:
             answer = await asyncio.wait_for(
                 worker.channel.ask(self.load, Kind.LOADED, Kind.FAILED), self._startup_timeout
@@ -198,9 +204,9 @@ class Slot:
         except WorkerDied:
             killed = await worker.died_of_kill()
             raise WorkerStartFailed(
-                "the worker process was killed while loading"
+                f"the worker process{_rank(worker)} was killed while loading"
                 if killed
-                else "the worker process ended while loading",
+                else f"the worker process{_rank(worker)} ended while loading",
                 out_of_memory=killed,
             ) from None
         if isinstance(answer, Failed):
@@ -262,6 +268,11 @@ class Slot:
         self._metrics.worker_gone(self.command.name)
         if not self.loaded.done():
             self.loaded.set_exception(WorkerStartFailed("the worker was stopped while it loaded"))
+
+
+def _rank(worker: Worker) -> str:
+    """Which of a worker's processes was lost, if it has several."""
+    return "" if worker.lost_rank is None else f" (rank {worker.lost_rank})"
 
 
 async def _end_of(launching: asyncio.Future[Worker], grace: float) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from flambeau.supervision.environment import EnvironmentRule
     from flambeau.supervision.launcher import WorkerCommand
     from flambeau.supervision.process import LocalWorker
+    from flambeau.supervision.ranks import RankedWorker
 
 logger = logging.getLogger("flambeau.supervision")
 
@@ -229,9 +230,10 @@ class ForkLauncher:
         self._turns: WeakValueDictionary[Mould, asyncio.Lock] = WeakValueDictionary()
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def launch(self, command: WorkerCommand) -> LocalWorker:
+    async def launch(self, command: WorkerCommand) -> LocalWorker | RankedWorker:
         """See Launcher."""
-        if command.python and command.python != sys.executable:
+        if command.python not in {"", sys.executable} or command.ranks > 1 or command.devices:
+            # Another interpreter, or variables that no other worker has: nothing to share.
             return await self._spawn.launch(command)
         template = await self._template(await self._mould(command))
         if template is None:
@@ -252,7 +254,7 @@ class ForkLauncher:
         finally:
             theirs.close()
             output.give_away()
-        return await adopt(pid, exited, ours, output)
+        return await adopt(command, pid, exited, ours, output)
 
     async def close(self) -> None:
         """End all templates."""
