@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def _status(pid: int) -> list[str]:
@@ -35,3 +41,13 @@ def children() -> list[int]:
     for task in Path("/proc/self/task").iterdir():
         found += (task / "children").read_text().split()
     return [pid for pid in map(int, found) if alive(pid)]
+
+
+async def settled(count: Callable[[], int], quiet: float = 0.3) -> int:
+    """What ``count`` gives once it has not changed for a while."""
+    last, since = count(), monotonic()
+    while monotonic() - since < quiet:
+        await asyncio.sleep(0.01)
+        if count() != last:
+            last, since = count(), monotonic()
+    return last

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from flambeau.parts import loop_factory
+from flambeau.supervision import slot as slots
 from flambeau.supervision.environment import EnvironmentRule
 from flambeau.supervision.launcher import WorkerCommand
 from flambeau.supervision.process import SpawnLauncher
@@ -107,3 +108,9 @@ def module(modules):
         return name
 
     return make
+
+
+@pytest.fixture
+def soon(monkeypatch):
+    """A failed worker is tried again almost at once."""
+    monkeypatch.setattr(slots, "BACK_OFF", (0.02,))

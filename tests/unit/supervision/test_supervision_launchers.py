@@ -19,22 +19,12 @@ from flambeau.supervision.launcher import LOCAL, Launchers
 from flambeau.supervision.process import LocalWorker
 from flambeau.supervision.templates import ForkLauncher
 from flambeau.transport.messages import Kind, Ping, Pong
-from tests.processes import alive, environment_of, parent_of
+from tests.processes import alive, environment_of, parent_of, settled
 
 pytestmark = pytest.mark.usefixtures("loud_loop")
 
 KINDS = ["forked", "spawned", "called"]
 """Ways to start a worker: from a template, as a fresh interpreter, or elsewhere."""
-
-
-async def settled(count, quiet: float = 0.3) -> int:
-    """What ``count`` gives once it has not changed for a while."""
-    last, since = count(), monotonic()
-    while monotonic() - since < quiet:
-        await asyncio.sleep(0.01)
-        if count() != last:
-            last, since = count(), monotonic()
-    return last
 
 
 async def test_a_launched_worker_answers(launcher, command):
@@ -138,6 +128,7 @@ async def test_a_model_is_loaded_and_asked(live, started):
     }
 
 
+@pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("started", KINDS)
 async def test_a_crash_costs_the_batch_in_flight_and_the_worker_comes_back(live, started):
     one = await live(shop={"started": started})

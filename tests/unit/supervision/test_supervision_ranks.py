@@ -136,6 +136,7 @@ async def test_all_ranks_learn_that_a_client_has_gone(ranked, eventually):
     await eventually(lambda: noted(folder, "done") == ["0", "1"])
 
 
+@pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("rank", [0, 1, 2])
 async def test_the_death_of_one_is_the_death_of_all_and_names_it(ranked, rank, eventually):
     one, slot, folder = await ranked(3)
