@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from flambeau.config.options import Options
     from flambeau.security.tls import Pair
     from flambeau.supervision.launcher import Launcher
+    from flambeau.supervision.output import LineSink
 
 logger = logging.getLogger("flambeau.server")
 
@@ -137,9 +138,7 @@ def environment_rule(options: Options) -> EnvironmentRule:
     return EnvironmentRule(options.blacklist_env_vars)
 
 
-def launchers(
-    options: Options, rule: EnvironmentRule, sink: Callable[[str, str, str], None]
-) -> Launchers:
+def launchers(options: Options, rule: EnvironmentRule, sink: LineSink) -> Launchers:
     """What starts workers: one launcher for each kind of place."""
     return Launchers(
         {LOCAL: ForkLauncher(rule, sink) if options.worker_preload else SpawnLauncher(sink)}

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LONGEST = 64 * 1024
+    LineSink = Callable[[str, str, str], None]
+    """Called with the worker's name, ``stdout`` or ``stderr``, and the line."""
 
-LineSink = "Callable[[str, str, str], None]"
-"""Called with the worker's name, ``stdout`` or ``stderr``, and the line."""
+LONGEST = 64 * 1024
 
 
 class _Lines(asyncio.Protocol):
@@ -47,7 +47,7 @@ class Output:
     ``ended`` completes when everything that was printed has been read.
     """
 
-    def __init__(self, name: str, sink: Callable[[str, str, str], None]) -> None:
+    def __init__(self, name: str, sink: LineSink) -> None:
         self.name = name
         self._sink = sink
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from flambeau.supervision.launcher import WorkerCommand
+    from flambeau.supervision.output import LineSink
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 REAP_WAIT = 0.03
@@ -100,7 +101,7 @@ class LocalWorker:
 class SpawnLauncher:
     """Starts each worker as a fresh interpreter, or as several: one for each rank."""
 
-    def __init__(self, sink: Callable[[str, str, str], None]) -> None:
+    def __init__(self, sink: LineSink) -> None:
         self._sink = sink
 
     async def launch(self, command: WorkerCommand) -> LocalWorker | RankedWorker:

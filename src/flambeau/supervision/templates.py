@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from flambeau.supervision.environment import EnvironmentRule
     from flambeau.supervision.launcher import WorkerCommand
+    from flambeau.supervision.output import LineSink
     from flambeau.supervision.process import LocalWorker
     from flambeau.supervision.ranks import RankedWorker
 
@@ -78,7 +79,7 @@ class Template:
         self._ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._gone = False
 
-    async def start(self, sink: Callable[[str, str, str], None]) -> None:
+    async def start(self, sink: LineSink) -> None:
         """Start the process and wait until it has imported its modules.
 
         Raises OSError when there is no process, TimeoutError when the imports take too long; then,
@@ -220,7 +221,7 @@ class Template:
 class ForkLauncher:
     """Forks workers from templates; falls back to fresh interpreters where it must."""
 
-    def __init__(self, rule: EnvironmentRule, sink: Callable[[str, str, str], None]) -> None:
+    def __init__(self, rule: EnvironmentRule, sink: LineSink) -> None:
         self._rule = rule
         self._sink = sink
         self._spawn = SpawnLauncher(sink)
