@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from flambeau.control.describe import describe
 from flambeau.errors import WorkerStartFailed
 from flambeau.supervision.launcher import Launchers
 from flambeau.supervision.state import State
@@ -84,8 +85,10 @@ def noted(folder, word: str) -> list[str]:
 
 
 async def test_every_process_knows_its_rank(ranked):
-    _, slot, _ = await ranked(3)
+    one, slot, _ = await ranked(3)
     await slot.loaded
+    [shown] = describe(one.version, str).workers
+    assert shown.pid == slot.worker.pids[0], "the first stands for all"
     seen = [environment_of(pid) for pid in slot.worker.pids]
     assert [each["RANK"] for each in seen] == ["0", "1", "2"]
     assert [each["LOCAL_RANK"] for each in seen] == ["0", "1", "2"]
