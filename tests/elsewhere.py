@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from flambeau.errors import WorkerStartFailed
 from flambeau.supervision.door import Door
-from flambeau.supervision.output import Output
+from flambeau.supervision.output import OutputPipes
 from flambeau.supervision.process import KILL_WAIT, adopt, watch
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class CallingLauncher:
         """See Launcher."""
         there = self._there(command)
         with self.door.invite(command.name) as invitation:
-            output = Output(command.name, self._sink)
+            output = OutputPipes(command.name, self._sink)
             try:
                 process = _started(there, invitation.address, output)
             except OSError as error:
@@ -95,7 +95,7 @@ async def _first(
     return calling.result()
 
 
-def _started(command: WorkerCommand, address: str, output: Output) -> subprocess.Popen[bytes]:
+def _started(command: WorkerCommand, address: str, output: OutputPipes) -> subprocess.Popen[bytes]:
     out, err = output.writers
     return subprocess.Popen(
         [command.python or sys.executable, "-u", "-m", "flambeau.worker", "--connect", address],

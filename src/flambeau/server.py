@@ -52,7 +52,7 @@ STARTED = "Model server started."
 """The line scripts and tests wait for on standard output."""
 
 
-class StartFailed(Exception):  # noqa: N818 - named after the situation
+class CannotStart(Exception):  # noqa: N818 - named after the situation
     """The server cannot start; the message says why and what to do."""
 
 
@@ -64,7 +64,7 @@ def run(options: Options, *, notices: Sequence[str] = ()) -> int:
     except OSError as error:
         sys.stderr.write(f"{_reason(error)}\n")
         return 1
-    except (StartFailed, ValueError) as error:
+    except (CannotStart, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
@@ -189,11 +189,11 @@ class Server:
             await plane.load_at_startup(entry)
 
     async def _restore(self, plane: ControlPlane) -> None:
-        """Register what a snapshot holds. Raises StartFailed when an archive is not there."""
+        """Register what a snapshot holds. Raises CannotStart when an archive is not there."""
         saved = parts.saved_versions(self._options)
         missing = sorted({one.archive for one in saved if not plane.holds(one.archive)})
         if missing:
-            raise StartFailed(
+            raise CannotStart(
                 f"The snapshot {self._options.config_file} names archives that are not in the "
                 f"model store: {', '.join(missing)}. Put them there, or start with --ncs."
             )

@@ -19,7 +19,7 @@ from flambeau.archive.members import ArchiveLimits
 from flambeau.archive.unpack import unpack
 from flambeau.cli import examples
 from flambeau.cli.findings import Findings, Sample
-from flambeau.cli.screen import Failed, json_option, print_json
+from flambeau.cli.screen import CommandFailed, json_option, print_json
 from flambeau.cli.trial import Trial, opened
 from flambeau.errors import FlambeauError
 from flambeau.transport.messages import Load, WorkerSettings
@@ -90,7 +90,7 @@ def _found(archive: Path, folder: Path, handler: str | None) -> Findings:
     try:
         return Findings.of(archive, _unpacked(archive, folder), handler)
     except FlambeauError as error:
-        raise Failed(f"{archive}: {error}") from None
+        raise CommandFailed(f"{archive}: {error}") from None
 
 
 def _unpacked(archive: Path, folder: Path) -> Path:

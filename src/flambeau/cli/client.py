@@ -14,7 +14,7 @@ from urllib.parse import quote
 import click
 import requests
 
-from flambeau.cli.screen import Failed
+from flambeau.cli.screen import CommandFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,12 +28,14 @@ class Client:
 
     def __init__(self, address: str, token: str | None) -> None:
         if not address.startswith(("http://", "https://")):
-            raise Failed(f"--address {address}: expected http://host:port or https://host:port")
+            raise CommandFailed(
+                f"--address {address}: expected http://host:port or https://host:port"
+            )
         self.address = address.rstrip("/")
         self.token = token
 
     def call(self, method: str, path: str, given: Mapping[str, Any] | None = None) -> Any:
-        """The parsed JSON answer; parameters that are None are left out. Failed tells the reason."""
+        """The parsed JSON answer; parameters that are None are left out. CommandFailed tells the reason."""
         query = {key: _spelled(value) for key, value in (given or {}).items() if value is not None}
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
@@ -45,12 +47,12 @@ class Client:
                 timeout=(CONNECT_TIMEOUT_S, None),
             )
         except requests.RequestException as error:
-            raise Failed(
+            raise CommandFailed(
                 f"No answer from {self.address}: {_root(error)}. Is the server running there? "
                 "Name another one with --address."
             ) from None
         if not response.ok:
-            raise Failed(_reason(response))
+            raise CommandFailed(_reason(response))
         return response.json() if response.text.strip() else None
 
 

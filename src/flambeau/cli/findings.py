@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flambeau.cli.examples import Example
-    from flambeau.cli.trial import Answer, Answered
+    from flambeau.cli.trial import TrialAnswer, TrialAnswers
     from flambeau.transport.messages import Failed
 
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -39,7 +39,7 @@ class Sample:
     """One example and what came of it."""
 
     example: Example
-    answer: Answer
+    answer: TrialAnswer
     handler_ms: float
 
 
@@ -58,7 +58,7 @@ class Findings:
     load_ms: float | None = None
     failure: Failed | None = None
     samples: list[Sample] = field(default_factory=list)
-    batch_of_two: Answered | None = None
+    batch_of_two: TrialAnswers | None = None
     warnings: list[str] = field(default_factory=list)
 
     @classmethod
@@ -232,7 +232,7 @@ def _entry(handler: str, model_dir: str) -> str:
     return f"class {classes_of(module)[0].__name__} of {file}"
 
 
-def _preview(answer: Answer) -> str:
+def _preview(answer: TrialAnswer) -> str:
     text = answer.body.decode("utf-8", "replace")
     if "\ufffd" in text:
         return "(binary)"

@@ -18,7 +18,7 @@ import psutil
 
 from flambeau.cli.flags import arguments_of
 from flambeau.cli.mark import PROCESS_MARK
-from flambeau.config.load import Loaded, load
+from flambeau.config.load import Configuration, load
 from flambeau.config.setting import ConfigurationError
 
 if TYPE_CHECKING:
@@ -32,19 +32,19 @@ class LaunchError(Exception):
     """The server cannot be started as asked; the message is for the person who asked."""
 
 
-def checked(flags: Flags) -> Loaded:
+def checked(flags: Flags) -> Configuration:
     """The settled configuration of these flags in this folder and environment."""
     _check_paths(flags)
     try:
-        loaded = load(flags, os.environ, Path.cwd())
+        configuration = load(flags, os.environ, Path.cwd())
     except ConfigurationError as error:
         raise LaunchError(str(error)) from None
-    store = loaded.options.model_store
+    store = configuration.options.model_store
     if store is None:
         raise LaunchError("Missing mandatory parameter --model-store")
     if not store.is_dir():
         raise LaunchError(f"--model-store directory not found: {store}")
-    return loaded
+    return configuration
 
 
 def claim(pid_file: PidFile) -> bool:
@@ -70,13 +70,13 @@ def in_background(flags: Flags, pid_file: PidFile) -> int:
     return server.pid
 
 
-def in_foreground(loaded: Loaded, pid_file: PidFile) -> int:
+def in_foreground(configuration: Configuration, pid_file: PidFile) -> int:
     """Be the server until it is told to stop; the exit code. The process must carry the mark."""
     pid_file.write(os.getpid())
     try:
         from flambeau.server import run  # noqa: PLC0415 - other uses of the commands need no server
 
-        return run(loaded.options, notices=loaded.notices)
+        return run(configuration.options, notices=configuration.notices)
     finally:
         pid_file.remove(only_of=os.getpid())
 

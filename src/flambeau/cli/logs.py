@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flambeau.cli.screen import Failed, json_option, print_json
+from flambeau.cli.screen import CommandFailed, json_option, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ def logs(*, request_id: str, log_location: Path, as_json: bool) -> None:
     if len(request_id) < _SHORTEST:
         raise click.UsageError(f"--request: give {_SHORTEST} characters of the id or more.")
     if not log_location.is_dir():
-        raise Failed(
+        raise CommandFailed(
             f"There is no folder {log_location}. Name the server's with --log-location, or run "
             "where the server was started."
         )
@@ -59,7 +59,7 @@ def logs(*, request_id: str, log_location: Path, as_json: bool) -> None:
         for line in lines_with(path, request_id)
     ]
     if not found:
-        raise Failed(
+        raise CommandFailed(
             f"No log in {log_location} mentions request {request_id}. Requests that went well "
             "leave a line with their id only where log_format=json is set."
         )
@@ -87,7 +87,7 @@ def files_of(folder: Path) -> list[Path]:
 def lines_with(path: Path, text: str) -> Iterator[str]:
     """The lines of a log file that hold ``text``, without copies of another log's lines.
 
-    Raises Failed when the file cannot be read.
+    Raises CommandFailed when the file cannot be read.
     """
     server_log = path.name.startswith("ts_log")
     try:
@@ -102,4 +102,4 @@ def lines_with(path: Path, text: str) -> Iterator[str]:
     except FileNotFoundError:
         return  # rolled away meanwhile
     except (OSError, EOFError) as error:
-        raise Failed(f"{path} cannot be read: {error}") from error
+        raise CommandFailed(f"{path} cannot be read: {error}") from error

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 
 from flambeau.archive.mar import ModelArchiverConfig, pack
 from flambeau.archive.packing import PackingError
-from flambeau.cli.screen import Failed, console, json_option, print_json
+from flambeau.cli.screen import CommandFailed, console, json_option, print_json
 
 _FORMATS = {"mar": "default", "stored": "zip-store", "tgz": "tgz", "folder": "no-archive"}
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -103,7 +103,7 @@ def _packed(wanted: ModelArchiverConfig) -> Path:
         try:
             return pack(wanted, on_read=advance)
         except PackingError as error:
-            raise Failed(str(error)) from None
+            raise CommandFailed(str(error)) from None
 
 
 def _size(written: Path) -> int:

@@ -27,8 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     parsed = server_parser().parse_args([word for word in given if word != PROCESS_MARK])
     try:
-        loaded = launch.checked(flags_of(parsed))
-        return run(loaded.options, notices=loaded.notices)
+        configuration = launch.checked(flags_of(parsed))
+        return run(configuration.options, notices=configuration.notices)
     except launch.LaunchError as error:
         sys.stderr.write(f"{error}\n")
         return 1

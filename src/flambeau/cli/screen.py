@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
-class Failed(click.ClickException):
+class CommandFailed(click.ClickException):
     """The command could not do what was asked; prints ``Error: ...`` and exits with 1."""
 
 

@@ -9,7 +9,7 @@ import click
 from flambeau.cli import launch
 from flambeau.cli.flags import split_setting
 from flambeau.cli.pidfile import PidFile
-from flambeau.cli.screen import Failed, json_option, print_json
+from flambeau.cli.screen import CommandFailed, json_option, print_json
 from flambeau.config.load import Flags
 from flambeau.config.table import rows
 
@@ -118,9 +118,9 @@ def stop(*, wait: bool, timeout: float, pid_file: Path | None, as_json: bool) ->
     server = found.server()
     ended = launch.stop(found, wait_s=timeout if wait else 0.0)
     if server is None or ended is None:
-        raise Failed(f"No server is running: {found.path} names none.")
+        raise CommandFailed(f"No server is running: {found.path} names none.")
     if wait and not ended:
-        raise Failed(f"The server (pid {server.pid}) is still running after {timeout:g} s.")
+        raise CommandFailed(f"The server (pid {server.pid}) is still running after {timeout:g} s.")
     if ended:
         found.remove()
     if as_json:
@@ -136,11 +136,11 @@ def _start(flags: Flags, pid_file: PidFile, *, detach: bool) -> None:
         click.echo(warning, err=True)
     try:
         launch.claim(pid_file)
-        loaded = launch.checked(flags)
+        configuration = launch.checked(flags)
     except launch.LaunchError as error:
-        raise Failed(str(error)) from None
+        raise CommandFailed(str(error)) from None
     if not detach:
-        raise click.exceptions.Exit(launch.in_foreground(loaded, pid_file))
+        raise click.exceptions.Exit(launch.in_foreground(configuration, pid_file))
     pid = launch.in_background(flags, pid_file)
     click.echo(f"The server starts with pid {pid}; stop it with: flambeau stop")
 
@@ -177,8 +177,10 @@ def _store_of(
     paths = [Path(archive).resolve() for archive in archives]
     for path in paths:
         if not path.exists():
-            raise Failed(f"There is no model {path}.")
+            raise CommandFailed(f"There is no model {path}.")
     folders = {path.parent for path in paths}
     if len(folders) > 1:
-        raise Failed("The models lie in different folders: name the one to serve by --model-store.")
+        raise CommandFailed(
+            "The models lie in different folders: name the one to serve by --model-store."
+        )
     return folders.pop(), tuple(path.name for path in paths)

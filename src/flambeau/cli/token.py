@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from flambeau.cli.client import Client, connection, key_from
-from flambeau.cli.screen import Failed, json_option, print_json, print_table
+from flambeau.cli.screen import CommandFailed, json_option, print_json, print_table
 
 _KINDS = ("management", "inference", "API")
 _ALLOWS = ("inference", "read", "manage")
@@ -50,7 +50,7 @@ def show(*, kind: str | None, key_file: Path, as_json: bool) -> None:
     keys = _keys(key_file)
     if kind is not None:
         if kind not in keys:
-            raise Failed(f"{key_file} holds no {kind} key.")
+            raise CommandFailed(f"{key_file} holds no {kind} key.")
         click.echo(json.dumps(keys[kind], indent=2) if as_json else keys[kind]["key"])
     elif as_json:
         print_json(keys)
@@ -130,9 +130,9 @@ def _keys(key_file: Path) -> dict[str, dict[str, str]]:
         keys = json.loads(key_file.read_text())
         return {name: keys[name] for name in _KINDS if "key" in keys.get(name, {})}
     except OSError as error:
-        raise Failed(
+        raise CommandFailed(
             f"{key_file} cannot be read: {error.strerror}. It lies where the server was started; "
             "name it with --key-file. With --disable-token-auth there is none."
         ) from None
     except (ValueError, AttributeError, TypeError):
-        raise Failed(f"{key_file} is no key file.") from None
+        raise CommandFailed(f"{key_file} is no key file.") from None

@@ -45,9 +45,9 @@ def _start(flags: Flags, pid_file: PidFile, *, foreground: bool) -> int:
         print(warning, file=sys.stderr)
     if launch.claim(pid_file):
         print("Removing orphan pid file.")
-    loaded = launch.checked(flags)
+    configuration = launch.checked(flags)
     if foreground:
-        return launch.in_foreground(loaded, pid_file)
+        return launch.in_foreground(configuration, pid_file)
     launch.in_background(flags, pid_file)
     return 0
 

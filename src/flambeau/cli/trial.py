@@ -36,7 +36,7 @@ _ANSWER_LIMIT_S = 30.0
 
 
 @dataclass(slots=True)
-class Answer:
+class TrialAnswer:
     """What one request got: all its pieces joined."""
 
     status: int = 200
@@ -47,10 +47,10 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class TrialAnswers:
     """The answers of one batch and the milliseconds its handler took."""
 
-    answers: list[Answer]
+    answers: list[TrialAnswer]
     handler_ms: float
 
 
@@ -66,7 +66,7 @@ class Trial:
         self._next_id = 0
         self.load_ms = 0.0
 
-    def ask(self, examples: list[Example]) -> Answered:
+    def ask(self, examples: list[Example]) -> TrialAnswers:
         """The answers to ``examples`` as one batch. Whatever the handler raises is an answer too."""
         jobs: list[JobHead] = []
         for example in examples:
@@ -76,7 +76,7 @@ class Trial:
             jobs.append(
                 JobHead(self._next_id, f"check-{self._next_id}", pack_headers(headers), [part])
             )
-        answers = {job.id: Answer() for job in jobs}
+        answers = {job.id: TrialAnswer() for job in jobs}
         waiting = set(answers)
         handler_us = 0
         going_on = self._service.answer(jobs, [bytearray(example.body) for example in examples])
@@ -90,7 +90,7 @@ class Trial:
                 _add(answers[head.id], head, blob)
                 if not head.more:
                     waiting.discard(head.id)
-        return Answered(list(answers.values()), handler_us / 1000)
+        return TrialAnswers(list(answers.values()), handler_us / 1000)
 
 
 @contextmanager
@@ -142,7 +142,7 @@ def _read(stream: BinaryIO) -> _Frame | None:
     return _Frame(message, [stream.read(head.size) for head in message.replies])
 
 
-def _add(answer: Answer, head: ReplyHead, blob: bytes) -> None:
+def _add(answer: TrialAnswer, head: ReplyHead, blob: bytes) -> None:
     answer.status = head.status
     if head.failure:
         answer.failed = True

@@ -52,7 +52,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class Configuration:
     """The settled options, and sentences the person who starts the server should read."""
 
     options: Options
@@ -67,7 +67,7 @@ class _Given:
     place: str
 
 
-def load(flags: Flags, environment: Mapping[str, str], cwd: Path) -> Loaded:
+def load(flags: Flags, environment: Mapping[str, str], cwd: Path) -> Configuration:
     """The settled options; reads the configuration file. ConfigurationError if it cannot be."""
     path = chosen_file(flags, environment, cwd)
     if path is None:
@@ -110,7 +110,9 @@ def newest_snapshot(folder: Path) -> Path | None:
     return max(named, default=("", None))[1]
 
 
-def settle(flags: Flags, environment: Mapping[str, str], cwd: Path, source: Source) -> Loaded:
+def settle(
+    flags: Flags, environment: Mapping[str, str], cwd: Path, source: Source
+) -> Configuration:
     """The options these inputs mean, without touching a file; ConfigurationError names the place."""
     entries = pairs(source.text)
     name = source.path.name if source.path else _FROM_FILE_NAME
@@ -130,7 +132,7 @@ def settle(flags: Flags, environment: Mapping[str, str], cwd: Path, source: Sour
     values["kept"] = {key: one.text for key, one in given.items() if key not in rows()}
     options = Options(**values)
     ignored = [] if enabled else [one.place.split()[-1] for one in by_environment.values()]
-    return Loaded(
+    return Configuration(
         options,
         [
             *_about_file(source, flags),

@@ -41,7 +41,7 @@ class _Lines(asyncio.Protocol):
         self._over()
 
 
-class Output:
+class OutputPipes:
     """The two pipes of one worker. ``writers`` are the ends the worker gets.
 
     ``ended`` completes when everything that was printed has been read.

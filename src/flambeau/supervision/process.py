@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from flambeau.errors import WorkerStartFailed
 from flambeau.supervision.channel import Channel, connect
-from flambeau.supervision.output import Output
+from flambeau.supervision.output import OutputPipes
 from flambeau.supervision.ranks import RankedChannel, RankedWorker
 from flambeau.transport.messages import Stop
 
@@ -52,7 +52,7 @@ class LocalWorker:
         pid: int,
         channel: Channel,
         exited: asyncio.Future[int],
-        output: Output,
+        output: OutputPipes,
     ) -> None:
         self.name = command.name
         self.model_dir = str(command.model_dir)
@@ -131,7 +131,7 @@ class SpawnLauncher:
         if command.devices:
             environment = {**environment, VISIBLE: ",".join(map(str, command.devices))}
         ours, theirs = socket.socketpair()
-        output = Output(command.name, self._sink)
+        output = OutputPipes(command.name, self._sink)
         try:
             process = spawn(
                 [command.python or sys.executable, "-u", "-m", "flambeau.worker"],
@@ -168,7 +168,7 @@ async def adopt(
     pid: int,
     exited: asyncio.Future[int],
     ours: socket.socket,
-    output: Output,
+    output: OutputPipes,
     *,
     channel: Callable[[], Channel] = Channel,
 ) -> LocalWorker:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
 
 from flambeau.supervision.imports import FoundImports
-from flambeau.supervision.output import Output
+from flambeau.supervision.output import OutputPipes
 from flambeau.supervision.process import KILL_WAIT, LAST_WORDS, SpawnLauncher, adopt, spawn, watch
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Template:
         """
         # Packets: a request to fork is read whole, with its descriptors, or not at all.
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        output = Output("W-template", sink)
+        output = OutputPipes("W-template", sink)
         environment = dict(self.mould.environment)
         if self._import_path is not None:
             environment[IMPORT_PATH] = self._import_path
@@ -240,7 +240,7 @@ class ForkLauncher:
         if template is None:
             return await self._spawn.launch(command)
         ours, theirs = socket.socketpair()
-        output = Output(command.name, self._sink)
+        output = OutputPipes(command.name, self._sink)
         try:
             pid, exited = await template.fork(
                 [theirs.fileno(), *output.writers], command.environment.get(IMPORT_PATH, "")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flambeau.cli.client import Client, key_from, model_path
-from flambeau.cli.screen import Failed
+from flambeau.cli.screen import CommandFailed
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_without_a_key_no_header_is_sent_and_an_empty_answer_is_none(answering):
 def test_an_error_of_the_server_is_told_with_its_words(answering):
     body = {"code": 404, "type": "ModelNotFoundException", "message": "Model not found: m"}
     address, _ = answering(404, json.dumps(body).encode())
-    with pytest.raises(Failed) as caught:
+    with pytest.raises(CommandFailed) as caught:
         Client(address, None).call("GET", "/models/m")
     assert caught.value.message == "Model not found: m (404 ModelNotFoundException)"
 
@@ -72,25 +72,25 @@ def test_an_error_of_the_server_is_told_with_its_words(answering):
 def test_a_refused_key_names_the_ways_to_give_one(answering):
     body = {"code": 400, "type": "InvalidKeyException", "message": "Token failed"}
     address, _ = answering(400, json.dumps(body).encode())
-    with pytest.raises(Failed, match="--token, FLAMBEAU_TOKEN, or run where key_file"):
+    with pytest.raises(CommandFailed, match="--token, FLAMBEAU_TOKEN, or run where key_file"):
         Client(address, None).call("GET", "/models")
 
 
 def test_an_error_of_something_else_is_told_by_its_status(answering):
     address, _ = answering(502, b"<html>")
-    with pytest.raises(Failed, match=r"^502 Bad Gateway$"):
+    with pytest.raises(CommandFailed, match=r"^502 Bad Gateway$"):
         Client(address, None).call("GET", "/models")
 
 
 def test_a_server_that_is_not_there_is_told_with_its_address():
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
-    with pytest.raises(Failed, match=rf"127.0.0.1:{port}: .*Connection refused.*--address"):
+    with pytest.raises(CommandFailed, match=rf"127.0.0.1:{port}: .*Connection refused.*--address"):
         Client(f"http://127.0.0.1:{port}", None).call("GET", "/models")
 
 
 def test_an_address_of_another_form_is_refused():
-    with pytest.raises(Failed, match="expected http://host:port"):
+    with pytest.raises(CommandFailed, match="expected http://host:port"):
         Client("localhost:8081", None)
 
 
