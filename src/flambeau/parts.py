@@ -21,7 +21,7 @@ from flambeau.config.values import Batching, LogFormat
 from flambeau.control.devices import SharedRound, listed, usable
 from flambeau.control.model import Workshop
 from flambeau.control.snapshot import SavedVersion
-from flambeau.control.spec import Defaults, VersionDefaults
+from flambeau.control.spec import Defaults
 from flambeau.grpc.rpcs import Place
 from flambeau.http.limits import Limits
 from flambeau.jobs.feed import Prefetch
@@ -41,6 +41,8 @@ from flambeau.supervision.launcher import LOCAL, Launchers
 from flambeau.supervision.process import SpawnLauncher
 from flambeau.supervision.templates import ForkLauncher
 from flambeau.transport.messages import WorkerSettings
+from flambeau.versions.rows import given_in
+from flambeau.versions.value import Form
 
 if TYPE_CHECKING:
     import ssl
@@ -184,30 +186,15 @@ def devices(options: Options) -> int:
 
 
 def defaults(options: Options) -> Defaults:
-    """What holds where neither call nor archive says anything."""
+    """What the settings say of versions where neither call nor archive does."""
     return Defaults(
-        workers=options.default_workers_per_model,
+        values=given_in(Form.SERVER, options),
         startup_workers=options.default_workers_per_model
         or devices(options)
         or os.cpu_count()
         or 1,
-        queue_size=options.job_queue_size,
-        response_timeout=options.default_response_timeout,
-        startup_timeout=options.default_startup_timeout,
-        handler=options.default_service_handler or "",
         versions={
-            name: {
-                version: VersionDefaults(
-                    min_workers=known.min_workers,
-                    max_workers=known.max_workers,
-                    batch_size=known.batch_size,
-                    max_batch_delay=known.max_batch_delay,
-                    response_timeout=known.response_timeout,
-                    startup_timeout=known.startup_timeout,
-                    runtime=known.runtime_type,
-                )
-                for version, known in versions.items()
-            }
+            name: {number: given_in(Form.MODELS, known) for number, known in versions.items()}
             for name, versions in options.models.items()
         },
     )
@@ -223,15 +210,7 @@ def saved_versions(options: Options) -> list[SavedVersion]:
             version=version,
             archive=known.mar_name,
             default=known.default_version,
-            values=VersionDefaults(
-                min_workers=known.min_workers,
-                max_workers=known.max_workers,
-                batch_size=known.batch_size,
-                max_batch_delay=known.max_batch_delay,
-                response_timeout=known.response_timeout,
-                startup_timeout=known.startup_timeout,
-                runtime=known.runtime_type,
-            ),
+            values=given_in(Form.SNAPSHOT, known),
         )
         for name, versions in options.model_snapshot.models.items()
         for version, known in versions.items()

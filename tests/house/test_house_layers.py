@@ -36,6 +36,7 @@ FOREIGN = {
         "security",
         "tensors",
         "transport",
+        "versions",
         "worker",
     ],
     "prometheus_client": ["metrics"],

@@ -158,7 +158,7 @@ def workshop() -> Callable[..., tuple[Workshop, list[tuple[str, ...]]]]:
     return make
 
 
-def spec_of(config: ModelConfig, **fields: Any) -> ModelSpec:
+def spec_of(**fields: Any) -> ModelSpec:
     """A settled spec of model ``m``, version 1.0."""
     settled: dict[str, Any] = {
         "name": "m",
@@ -172,8 +172,6 @@ def spec_of(config: ModelConfig, **fields: Any) -> ModelSpec:
         "max_batch_delay": 100,
         "response_timeout": 20,
         "startup_timeout": 20,
-        "queue_size": 100,
-        "config": config,
         **fields,
     }
     return ModelSpec(**settled)
@@ -183,7 +181,7 @@ def spec_of(config: ModelConfig, **fields: Any) -> ModelSpec:
 async def live(tmp_path, metrics, workshop):
     """``await live(workers=1, ...)`` gives a Live; see the keywords.
 
-    ``source`` is the handler's; ``config`` are fields of its model config; ``shop`` those of the
+    ``source`` is the handler's; ``config`` are values of its model config; ``shop`` those of the
     workshop; the rest are fields of the spec.
     """
     running: list[Live] = []
@@ -201,13 +199,12 @@ async def live(tmp_path, metrics, workshop):
         folder = tmp_path / f"model{len(running)}"
         folder.mkdir()
         (folder / "handler.py").write_text(textwrap.dedent(source))
-        model_config = ModelConfig(**(config or {}))
         files = ModelFiles(
-            "m.mar", folder, Manifest(), None, model_config, None, None, Path(folder)
+            "m.mar", folder, Manifest(), None, ModelConfig(), None, None, Path(folder)
         )
         made, lines = workshop(prefetch=prefetch or Prefetch(), **(shop or {}))
         version = ModelVersion(
-            spec_of(model_config, **fields), files, made, metrics.model("m", "1.0")
+            spec_of(**{**(config or {}), **fields}), files, made, metrics.model("m", "1.0")
         )
         one = Live(version, made.launcher, lines)
         running.append(one)

@@ -66,7 +66,7 @@ def test_start_up_workers_follow_setting_devices_processors(monkeypatch, workers
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     settled = parts.defaults(options(default_workers_per_model=workers))
     assert settled.startup_workers == got
-    assert settled.workers == workers
+    assert settled.values["min_workers"] == settled.values["max_workers"] == workers
 
 
 def test_defaults_of_models_reach_their_version():
@@ -78,11 +78,16 @@ def test_defaults_of_models_reach_their_version():
     )
     loaded = settle(Flags(), {}, Path("/"), Source(Path("/config.properties"), text))
     found = parts.defaults(loaded.options)
-    assert (found.queue_size, found.response_timeout, found.startup_timeout) == (7, 8, 9)
-    known = found.of("m", "1.0")
-    assert (known.min_workers, known.max_workers, known.batch_size) == (2, 3, 4)
-    assert (known.max_batch_delay, known.response_timeout, known.runtime) == (5, 6, "python3")
-    assert not known.startup_timeout
+    assert [found.values[name] for name in ("queue_size", "response_timeout")] == [7, 8]
+    assert found.values["startup_timeout"] == 9
+    assert found.of("m", "1.0") == {
+        "runtime": "python3",
+        "min_workers": 2,
+        "max_workers": 3,
+        "batch_size": 4,
+        "max_batch_delay": 5,
+        "response_timeout": 6,
+    }
     assert found.of("m", "2.0") == found.of("other", "1.0")
 
 

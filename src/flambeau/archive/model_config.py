@@ -1,4 +1,4 @@
-"""model-config.yaml as a typed value.
+"""model-config.yaml as typed values.
 
 Read once per registration by ``archive.store``; ``control`` settles the values, workers receive
 the raw document. A value of the wrong type is left out with a warning that names it, so that one
@@ -9,14 +9,23 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import yaml
 from msgspec import Meta, field
 
+from flambeau.archive.config_keys import without_effect
+from flambeau.versions.rows import standing_in
+from flambeau.versions.table import INT_MAX, TorchRun
+from flambeau.versions.value import Form
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from flambeau.versions.rows import ValueRow
 
 log = logging.getLogger("flambeau.archive")
 
@@ -29,71 +38,22 @@ Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml where it was built in: ten times as fast, and a register call waits for it."""
 
 SURROGATE = re.compile(r"[\ud800-\udfff]")
-INT_MAX = 2**31 - 1
-Int = Annotated[int, Meta(ge=-INT_MAX - 1, le=INT_MAX)]
-Count = Annotated[int, Meta(ge=0, le=INT_MAX)]
-Positive = Annotated[int, Meta(ge=1, le=INT_MAX)]
 
 
-class TorchRun(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
-    """The ``torchrun`` map: how one worker spreads over several processes."""
+class ModelConfig(msgspec.Struct, frozen=True):
+    """What the file gives of a version's values, and which of its keys the server ignores."""
 
-    nnodes: Positive = 1
-    nproc_per_node: Positive = 1
-    rdzv_backend: str = "c10d"
-    rdzv_endpoint: str | None = None
-    rdzv_conf: str | None = None
-    monitor_interval: Count = 5
-    node_rank: Count = 0
-    omp_number_threads: Positive = field(default=1, name="OMP_NUMBER_THREADS")
-
-
-class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The keys the server reads. None means "not given": ``control`` then takes its defaults."""
-
-    min_workers: Int | None = None
-    max_workers: Count | None = None
-    batch_size: Int | None = None
-    max_batch_delay: Count | None = None
-    """Milliseconds."""
-    response_timeout: Positive | None = None
-    """Seconds."""
-    startup_timeout: Positive | None = None
-    """Seconds."""
-    device_type: Literal["cpu", "gpu"] | None = None
-    device_ids: tuple[Count, ...] | None = None
-    parallel_type: Literal["pp", "tp", "pptp", "custom"] | None = None
-    parallel_level: Count = 0
-    torchrun: TorchRun | None = None
-    max_retry_timeout: Count = field(default=300, name="maxRetryTimeoutInSec")
-    """Seconds during which a failing worker is started again and counts as healthy."""
-    client_timeout: Count = field(default=0, name="clientTimeoutInMills")
-    """Milliseconds; 0 means never."""
-    job_queue_size: Positive | None = None
-    use_job_ticket: bool = False
-    continuous_batching: bool = False
-    async_communication: bool = False
-    sequence_batching: bool = False
-    sequence_max_idle: Count = field(default=0, name="sequenceMaxIdleMSec")
-    """Milliseconds."""
-    sequence_timeout: Count = field(default=0, name="sequenceTimeoutMSec")
-    """Milliseconds; 0 means none."""
-    max_num_sequence: Int = 1
-    max_sequence_job_queue_size: Int = 1
-    use_venv: bool = False
-
-
-# Values below one are lifted to one for these; anywhere else an out-of-range value is left out.
-LIFTED = frozenset({"minWorkers", "batchSize", "maxNumSequence", "maxSequenceJobQueueSize"})
-
-Settings = TypeVar("Settings", ModelConfig, TorchRun)
+    given: dict[str, Any] = field(default_factory=dict)
+    """By the names of ``versions.table``."""
+    ignored: dict[str, str] = field(default_factory=dict)
+    """Keys that look meant for the server and have no effect, each with the reason."""
 
 
 def read_model_config(path: Path, shown: str) -> tuple[ModelConfig, dict[str, Any] | None]:
-    """The settings in the YAML file at ``path``, typed and as written.
+    """The values in the YAML file at ``path``, typed, and the document as written.
 
     ``shown`` names the file in the log. A file that cannot be read or parsed: an error line,
-    defaults, and None for the document. An empty file has no keys: defaults and ``{}``.
+    nothing given, and None for the document. An empty file has no keys: ``{}``.
     """
     try:
         document = _parse(path)
@@ -111,37 +71,69 @@ def read_model_config(path: Path, shown: str) -> tuple[ModelConfig, dict[str, An
             "model config unreadable, the model goes on without it file=%s cause=%s", shown, cause
         )
         return ModelConfig(), None
-    torchrun = document.get("torchrun")
-    config = _settings(ModelConfig, {**document, "torchrun": None}, shown)
-    if torchrun is None:
-        return config, document
-    if not isinstance(torchrun, dict):
-        _left_out(shown, "torchrun", torchrun, "expected a map")
-        return config, document
-    for key in torchrun.keys() - {f.encode_name for f in msgspec.structs.fields(TorchRun)}:
-        _left_out(shown, f"torchrun.{key}", torchrun[key], "unsupported parameter")
-    spread = _settings(TorchRun, torchrun, shown, "torchrun.")
-    config = msgspec.structs.replace(config, torchrun=spread, parallel_level=spread.nproc_per_node)
-    return config, document
-
-
-def _settings(
-    kind: type[Settings], document: dict[Any, Any], shown: str, prefix: str = ""
-) -> Settings:
-    values: dict[str, Any] = {}
-    for entry in msgspec.structs.fields(kind):
-        key = entry.encode_name
-        value = document.get(key)
+    given: dict[str, Any] = {}
+    for row in standing_in(Form.CONFIG):
+        value = document.get(row.about.config)
         if value is None:
             continue
-        if key in LIFTED and type(value) is int and -INT_MAX <= value < 1:
-            log.warning("model config value raised file=%s key=%s value=%d to=1", shown, key, value)
-            value = 1
-        try:
-            values[entry.name] = msgspec.convert(value, entry.type, strict=True)
-        except msgspec.ValidationError as error:
-            _left_out(shown, prefix + key, value, str(error))
-    return kind(**values)
+        if row.name == "torchrun":
+            given |= _torchrun(value, shown)
+        else:
+            given |= _taken(
+                row.name, row.about.config, _lifted(row, value, shown), _kind(row), shown
+            )
+    return ModelConfig(given, without_effect(document, given, shown)), document
+
+
+def _lifted(row: ValueRow, value: Any, shown: str) -> Any:
+    """``value``, or the least there may be where a lower number means that."""
+    about = row.about
+    if about.lifted and about.least is not None and type(value) is int and value >= -INT_MAX:
+        if value < about.least:
+            log.warning(
+                "model config value raised file=%s key=%s value=%d to=%d",
+                shown,
+                about.config,
+                value,
+                about.least,
+            )
+        return max(value, about.least)
+    return value
+
+
+def _taken(name: str, key: str, value: Any, kind: Any, shown: str) -> Mapping[str, Any]:
+    """``value`` under its name if it is of its kind, else nothing."""
+    try:
+        return {name: msgspec.convert(value, kind, strict=True)}
+    except msgspec.ValidationError as error:
+        _left_out(shown, key, value, str(error))
+        return {}
+
+
+def _torchrun(value: Any, shown: str) -> Mapping[str, Any]:
+    """The map ``torchrun``, key by key; its processes are the parallel level."""
+    if not isinstance(value, dict):
+        _left_out(shown, "torchrun", value, "expected a map")
+        return {}
+    entries = {entry.encode_name: entry for entry in msgspec.structs.fields(TorchRun)}
+    given: dict[str, Any] = {}
+    for key, inner in value.items():
+        if key not in entries:
+            _left_out(shown, f"torchrun.{key}", inner, "unsupported parameter")
+        elif inner is not None:
+            entry = entries[key]
+            given |= _taken(entry.name, f"torchrun.{key}", inner, entry.type, shown)
+    spread = TorchRun(**given)
+    return {"torchrun": spread, "parallel_level": spread.nproc_per_node}
+
+
+@cache
+def _kind(row: ValueRow) -> Any:
+    """The type a value must have in the file, with its bounds."""
+    about = row.about
+    if about.choices:
+        return Literal[about.choices]
+    return Annotated[int, Meta(ge=about.least, le=INT_MAX)] if row.type is int else row.type
 
 
 def _left_out(shown: str, key: str, value: object, expected: str) -> None:

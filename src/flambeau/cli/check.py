@@ -110,7 +110,7 @@ def _load_message(findings: Findings, envelope: str, gpu: int | None) -> Load:
         model_version=findings.manifest.model.model_version,
         model_dir=str(findings.model_dir),
         handler=findings.handler,
-        batch_size=findings.config.batch_size or 1,
+        batch_size=findings.batch_size,
         gpu_id=gpu,
         manifest=findings.manifest_document or {},
         model_yaml_config=findings.config_document or {},
@@ -139,6 +139,6 @@ def _ask(findings: Findings, trial: Trial, found: list[examples.Example]) -> Non
     for example in found:
         answered = trial.ask([example])
         findings.samples.append(Sample(example, answered.answers[0], answered.handler_ms))
-    if found and (findings.config.batch_size or 1) > 1:
+    if found and findings.batch_size > 1:
         pair: list[Any] = [found[0], found[-1]]
         findings.batch_of_two = trial.ask(pair)

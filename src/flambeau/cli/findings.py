@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from flambeau.archive.manifest import Manifest, RuntimeType, read_manifest
 from flambeau.archive.model_config import ModelConfig, read_model_config
 from flambeau.cli.screen import print_table
+from flambeau.control.spec import refuse_unbuilt
+from flambeau.errors import InvalidModel
+from flambeau.versions.rows import rows
 from flambeau.worker.loading import classes_of, import_handler
 
 if TYPE_CHECKING:
@@ -81,6 +82,12 @@ class Findings:
         return self.manifest.model.model_name or re.sub(r"\W", "_", stem)
 
     @property
+    def batch_size(self) -> int:
+        """Most jobs of one batch, as the archive says."""
+        size: int = self.config.given.get("batch_size", rows()["batch_size"].default)
+        return size
+
+    @property
     def good(self) -> bool:
         """It loaded, and every example was answered."""
         answers = [sample.answer for sample in self.samples]
@@ -112,13 +119,11 @@ class Findings:
         ):
             if name and not (self.model_dir / name).is_file():
                 said.append(f"the {label} {name} named by the manifest is not in the archive")
-        known = [one.encode_name for one in msgspec.structs.fields(ModelConfig)]
-        for key in self.config_document or {}:
-            close = get_close_matches(str(key), known, n=1, cutoff=0.8)
-            if key not in known and close:
-                said.append(
-                    f"model config: {key} is no key of the server; did you mean {close[0]}?"
-                )
+        said += [f"model config: {why}" for why in self.config.ignored.values()]
+        try:
+            refuse_unbuilt(self.config.given)
+        except InvalidModel as error:
+            said.append(str(error))
         return said + self._missing_requirements()
 
     def _missing_requirements(self) -> list[str]:

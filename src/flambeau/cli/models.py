@@ -11,23 +11,54 @@ import click
 
 from flambeau.cli.client import Client, connection, key_from, model_path
 from flambeau.cli.screen import console, json_option, print_json, print_table
+from flambeau.control.requests import RegisterModel, ScaleWorkers, parameters
+from flambeau.versions.rows import standing_in
+from flambeau.versions.value import Form
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from click.decorators import FC
+
+    from flambeau.control.requests import Parameter, Request
+
 _PAGE = 100
-_SHOWN = (
-    ("version", "modelVersion"),
-    ("url", "modelUrl"),
-    ("runtime", "runtime"),
-    ("min workers", "minWorkers"),
-    ("max workers", "maxWorkers"),
-    ("batch size", "batchSize"),
-    ("max batch delay (ms)", "maxBatchDelay"),
-    ("response timeout (s)", "responseTimeout"),
-    ("device", "deviceType"),
-    ("loaded at startup", "loadedAtStartup"),
-)
+_FLAGS = {
+    "model_name": "--name",
+    "initial_workers": "--workers",
+    "min_worker": "--min",
+    "max_worker": "--max",
+    "synchronous": "--wait/--no-wait",
+}
+"""Parameters whose flag is not their own name."""
+
+
+def _flags(kind: type[Request], *others: str) -> Callable[[FC], FC]:
+    """Decorator: an option for each parameter of a request but the ``others``."""
+
+    def add(command: FC) -> FC:
+        for parameter in reversed(parameters(kind)):
+            if parameter.name not in others:
+                command = _flag(parameter)(command)
+        return command
+
+    return add
+
+
+def _flag(parameter: Parameter) -> Callable[[FC], FC]:
+    name, kind = parameter.name, parameter.type
+    flag = _FLAGS.get(name, f"--{name.replace('_', '-')}")
+    more: dict[str, Any] = {"help": parameter.sentence}
+    if name == "synchronous":
+        more |= {"default": True, "help": "Wait until it is done."}
+    elif kind is bool:
+        more |= {"is_flag": True}
+    elif kind is int:
+        more |= {"type": click.IntRange(parameter.least)}
+    elif parameter.choices:
+        more |= {"type": click.Choice(parameter.choices)}
+    return click.option(flag, name, **more)
 
 
 @click.group()
@@ -88,7 +119,8 @@ def describe(
         print_json(answer)
         return
     for one in answer:
-        rows = [(label, one[key]) for label, key in _SHOWN if key in one]
+        rows = [("version", one["modelVersion"]), ("url", one.get("modelUrl", "")), *_values(one)]
+        rows += [("ignored keys", ", ".join(one["ignored"]))] if "ignored" in one else []
         queue = one["jobQueueStatus"]
         waiting = f"{queue['pendingRequests']} waiting, room for {queue['remainingCapacity']}"
         print_table(("setting", "value"), [*rows, ("queue", waiting)], one["modelName"])
@@ -100,15 +132,7 @@ def describe(
 
 @models.command()
 @click.argument("url")
-@click.option("--name", "model_name", help="Name to serve under; default: the archive's.")
-@click.option("--workers", "initial_workers", type=click.IntRange(0), help="Workers to start.")
-@click.option("--batch-size", type=click.IntRange(1), help="Most jobs in one batch.")
-@click.option("--max-batch-delay", type=click.IntRange(0), help="Longest wait, in ms.")
-@click.option("--handler", help="Handler; default: the archive's.")
-@click.option("--runtime", type=click.Choice(["python", "python3"]), help="Worker interpreter.")
-@click.option("--response-timeout", type=click.IntRange(1), help="Seconds for one batch.")
-@click.option("--startup-timeout", type=click.IntRange(1), help="Seconds to load.")
-@click.option("--wait/--no-wait", "synchronous", default=True, help="Wait until it is ready.")
+@_flags(RegisterModel, "url")
 @connection
 @json_option
 def register(
@@ -130,16 +154,7 @@ def register(
 @models.command()
 @click.argument("name")
 @click.argument("version", required=False)
-@click.option("--min", "min_worker", type=click.IntRange(0), help="Workers to have at least.")
-@click.option("--max", "max_worker", type=click.IntRange(0), help="Workers to have at most.")
-@click.option("--batch-size", type=click.IntRange(1), help="Most jobs in one batch.")
-@click.option("--max-batch-delay", type=click.IntRange(0), help="Longest wait, in ms.")
-@click.option(
-    "--timeout",
-    type=click.IntRange(-1),
-    help="Seconds a removed worker may take to finish; 0: none, -1: as long as it takes.",
-)
-@click.option("--wait/--no-wait", "synchronous", default=True, help="Wait until it is done.")
+@_flags(ScaleWorkers, "model_name", "model_version")
 @connection
 @json_option
 def scale(
@@ -153,9 +168,10 @@ def scale(
     **given: Any,
 ) -> None:
     """Change the number of workers, or the batching, of a live model."""
-    wanted = [value for key, value in given.items() if key not in {"synchronous", "timeout"}]
-    if all(value is None for value in wanted):
-        raise click.UsageError("Say what to change: --min, --max, --batch-size, --max-batch-delay.")
+    changes = {key: value for key, value in given.items() if key not in {"synchronous", "timeout"}}
+    if all(value is None for value in changes.values()):
+        flags = [_FLAGS.get(key, f"--{key.replace('_', '-')}") for key in changes]
+        raise click.UsageError(f"Say what to change: {', '.join(flags)}.")
     client = _client(address, token, key_file)
     with console(stderr=True).status(f"Scaling {name} ..."):
         answer = client.call("PUT", model_path(name, version), given)
@@ -203,6 +219,17 @@ def _say(answer: Any, *, as_json: bool) -> None:
         print_json(answer)
     else:
         click.echo(answer["status"])
+
+
+def _values(description: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The values in force, each with its name and unit; what is off is left out."""
+    found = []
+    for row in standing_in(Form.DESCRIBE):
+        value, about = description.get(row.spelt(Form.DESCRIBE)), row.about
+        if value or (value == 0 and not (about.needs or about.later)):
+            unit = f" ({about.unit})" if about.unit else ""
+            found.append((f"{row.name.replace('_', ' ')}{unit}", value))
+    return found
 
 
 def _worker(worker: dict[str, Any]) -> tuple[Any, ...]:

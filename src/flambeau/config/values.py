@@ -9,6 +9,9 @@ from enum import StrEnum
 
 import msgspec
 
+from flambeau.versions.rows import with_values
+from flambeau.versions.value import Form
+
 
 class Batching(StrEnum):
     """Whether an idle worker waits for company."""
@@ -32,37 +35,23 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+@with_values(Form.MODELS, after="mar_name")
 class ModelDefaults(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Defaults of one version of one model (``models`` in the file). None: not given.
+    """What ``models`` in the file says of one version of one model. None: not given.
 
-    Times are in seconds, ``max_batch_delay`` in milliseconds. Values of zero or less count as
-    not given, as measured.
+    Values of zero or less count as not given, as measured.
     """
 
-    min_workers: int | None = None
-    max_workers: int | None = None
-    batch_size: int | None = None
-    max_batch_delay: int | None = None
-    response_timeout: int | None = None
-    startup_timeout: int | None = None
-    runtime_type: str | None = None
     default_version: bool | None = None
     mar_name: str | None = None
 
 
+@with_values(Form.SNAPSHOT, after="mar_name")
 class SnapshotModel(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One registered version as a snapshot holds it. Units as in ``ModelDefaults``."""
+    """One registered version as a snapshot holds it."""
 
     default_version: bool
     mar_name: str
-    min_workers: int
-    max_workers: int
-    batch_size: int
-    max_batch_delay: int
-    response_timeout: int = 120
-    startup_timeout: int = 120
-    runtime_type: str = "python"
-    parallel_level: int = 0
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flambeau.control.views import JobQueueView, ModelDescription, WorkerView
 from flambeau.supervision.state import State
+from flambeau.versions.rows import standing_in
+from flambeau.versions.value import Form
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,39 +21,41 @@ NO_GPU = "N/A"
 
 def describe(version: ModelVersion, gpu_usage: Callable[[int], str]) -> ModelDescription:
     """Every field of the contract for one version. ``gpu_usage`` spells the use of a device."""
-    spec, config, queue = version.spec, version.spec.config, version.dispatcher.batcher
-    pending, stateful = queue.pending, config.sequence_batching
+    spec, queue = version.spec, version.dispatcher.batcher
+    pending = queue.pending
     return ModelDescription(
         modelName=spec.name,
         modelVersion=spec.version,
         modelUrl=spec.url,
-        runtime=spec.runtime,
-        minWorkers=version.min_workers,
-        maxWorkers=version.max_workers,
-        batchSize=spec.batch_size,
-        maxBatchDelay=spec.max_batch_delay,
-        responseTimeout=spec.response_timeout,
-        startupTimeout=spec.startup_timeout,
-        maxRetryTimeoutInSec=version.retry_limit,
-        clientTimeoutInMills=config.client_timeout,
-        parallelType=config.parallel_type or "",
-        parallelLevel=config.parallel_level,
-        deviceType=version.round.device_type,
-        deviceIds=version.round.ids,
-        continuousBatching=config.continuous_batching,
-        useJobTicket=config.use_job_ticket,
-        useVenv=config.use_venv,
-        stateful=stateful,
-        sequenceMaxIdleMSec=config.sequence_max_idle if stateful else 0,
-        sequenceTimeoutMSec=config.sequence_timeout if stateful else 0,
-        maxNumSequence=config.max_num_sequence if stateful else 0,
-        maxSequenceJobQueueSize=config.max_sequence_job_queue_size if stateful else 0,
+        **in_force(version, Form.DESCRIBE),
         loadedAtStartup=spec.loaded_at_startup,
         workers=[_worker(slot, gpu_usage) for slot in version.slots],
         jobQueueStatus=JobQueueView(
             remaining_capacity=max(0, queue.capacity - pending), pending_requests=pending
         ),
+        ignored=list(spec.ignored) or None,
     )
+
+
+def in_force(version: ModelVersion, form: Form) -> dict[str, Any]:
+    """What ``version`` really has of each value, in the spelling of ``form``.
+
+    A value that has no effect without another is shown as nothing.
+    """
+    spec = version.spec
+    now = {
+        "min_workers": version.min_workers,
+        "max_workers": version.max_workers,
+        "device_type": version.round.device_type,
+        "device_ids": version.round.ids,
+    }
+    found = {}
+    for row in standing_in(form):
+        needs = row.about.needs
+        idle = needs and not getattr(spec, needs)
+        value = row.nothing if idle else now.get(row.name, getattr(spec, row.name))
+        found[row.spelt(form)] = value
+    return found
 
 
 def _worker(slot: Slot, gpu_usage: Callable[[int], str]) -> WorkerView:

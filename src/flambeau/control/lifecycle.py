@@ -15,22 +15,24 @@ from weakref import WeakValueDictionary
 from flambeau.control.model import ModelVersion, Workshop
 from flambeau.control.readiness import Readiness
 from flambeau.control.registry import Registry
-from flambeau.control.spec import NOTHING, Defaults, settle
+from flambeau.control.spec import Defaults, settle
 from flambeau.errors import (
     DefaultVersionInUse,
     ShuttingDown,
     Unavailable,
     WorkerStartFailed,
 )
+from flambeau.versions.rows import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
 
     from flambeau.archive.store import ModelFiles, ModelStore
     from flambeau.control.requests import RegisterModel
-    from flambeau.control.spec import ModelSpec, VersionDefaults
+    from flambeau.control.spec import ModelSpec
     from flambeau.metrics.registry import Metrics
     from flambeau.supervision.slot import Slot
+    from flambeau.versions.rows import Given
 
 STOP_WAIT = 5.0
 """Seconds that changes under way get to undo themselves when the server stops."""
@@ -46,7 +48,7 @@ class Terms(NamedTuple):
     """The operator named it: folders anywhere may be registered."""
     default_name: str = ""
     """For archives that do not name their model."""
-    pinned: VersionDefaults = NOTHING
+    pinned: Given = NOTHING
     """Values that beat all others: those of a snapshot."""
 
 
@@ -162,7 +164,7 @@ class Lifecycle:
             return self.store.fetch(
                 request.url or "",
                 s3_sse_kms=request.s3_sse_kms,
-                sha256=request.sha256,
+                sha256=request.sha256 or None,
                 trusted=trusted,
             )
 

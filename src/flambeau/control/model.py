@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from flambeau.control.devices import VersionRound
 from flambeau.control.scaling import plan, within
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from flambeau.metrics.model import ModelMetrics
     from flambeau.supervision.environment import EnvironmentRule
     from flambeau.supervision.launcher import Launcher
+    from flambeau.versions.rows import Given
 
 logger = logging.getLogger("flambeau.control")
 
@@ -80,9 +83,7 @@ class ModelVersion:
         self.wanted = 0
         """Workers to have now: within the bounds, or none of them while asleep."""
         self.slots: list[Slot] = []
-        self.round = VersionRound(
-            workshop.devices, spec.config.device_type or "", spec.config.device_ids
-        )
+        self.round = VersionRound(workshop.devices, spec.device_type, spec.device_ids)
         self._title = (spec.name, spec.version)
         self._workshop = workshop
         self._leaving: dict[asyncio.Task[None], Slot] = {}
@@ -97,7 +98,7 @@ class ModelVersion:
             feeds(spec.mode, self._window),
             metrics,
             response_timeout=spec.response_timeout,
-            client_timeout=spec.config.client_timeout / 1000,
+            client_timeout=spec.client_timeout / 1000,
         )
 
     # -- jobs
@@ -171,13 +172,9 @@ class ModelVersion:
         """No worker is wanted, though the bounds allow some: one comes when it is asked for."""
         return not self.wanted and self.max_workers > 0 and self._closed is None
 
-    def rebatch(self, size: int | None, delay_ms: int | None) -> None:
-        """Change the batching of the live version; no job is lost, workers go on."""
-        self.spec = replace(
-            self.spec,
-            batch_size=self.spec.batch_size if size is None else size,
-            max_batch_delay=self.spec.max_batch_delay if delay_ms is None else delay_ms,
-        )
+    def change(self, values: Given) -> None:
+        """Change values of the live version that a scale call may; no job is lost, workers go on."""
+        self.spec = msgspec.structs.replace(self.spec, **values)
         self.dispatcher.batcher.policy = self._policy()
         self._window.batch_size = self.spec.batch_size
         for slot in self.slots:
@@ -218,7 +215,7 @@ class ModelVersion:
     @property
     def retry_limit(self) -> int:
         """Seconds a failing worker still counts as healthy, and its longest back-off."""
-        return self.spec.config.max_retry_timeout
+        return self.spec.max_retry_timeout
 
     # -- inside
 

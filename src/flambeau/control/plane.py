@@ -18,7 +18,7 @@ from flambeau.control.readiness import Lack
 from flambeau.control.requests import RegisterModel
 from flambeau.control.routing import Routing
 from flambeau.control.snapshot import pictured
-from flambeau.control.spec import not_negative, positive, startable
+from flambeau.control.spec import asked, at_least, startable
 from flambeau.control.views import ModelPage, ModelSummary, Outcome, StatusView
 from flambeau.errors import (
     BadRequest,
@@ -28,6 +28,8 @@ from flambeau.errors import (
     ShuttingDown,
     Unregistered,
 )
+from flambeau.versions.rows import given_in
+from flambeau.versions.value import Form
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,7 +52,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("flambeau.control")
 
 PROCESSING = Outcome(accepted=True, view=StatusView("Processing worker updates..."))
-LONGEST_PAGE = 100
 
 
 class ControlPlane:
@@ -91,10 +92,8 @@ class ControlPlane:
 
     def list_models(self, request: ListModels) -> ModelPage:
         """One page of names with the url of their default versions, in code-point order."""
-        limit = request.limit if 0 <= request.limit <= LONGEST_PAGE else LONGEST_PAGE
-        start = max(0, request.next_page_token)
+        start, end = request.page
         names = self._registry.names()
-        end = start + limit
         page = names[start:end]
         return ModelPage(
             next_page_token=str(end) if end <= len(names) else None,
@@ -177,26 +176,13 @@ class ControlPlane:
 
     async def scale(self, request: ScaleWorkers) -> Outcome:
         """Change the number of workers of a live version, its batching, or both."""
-        batch_size = positive("batch_size", request.batch_size)
-        delay = request.max_batch_delay
-        if delay is not None:
-            delay = not_negative("max_batch_delay", delay)
-        least, most = request.min_worker, request.max_worker
-        if least is not None or most is not None or (batch_size is None and delay is None):
-            least = (
-                1 if least is None else startable("min_worker", not_negative("min_worker", least))
-            )
-            most = least if most is None else most
-            if most < least:
-                raise BadRequest("max_worker cannot be less than min_worker.")
+        values, bounds = asked(Form.SCALE, request), _bounds(request)
         grace = None if request.timeout < 0 else float(request.timeout)
         async with self._lives.turn(request.model_name):
             version = self._registry.find(request.model_name, request.model_version)
-            if batch_size is not None or delay is not None:
-                version.rebatch(batch_size, delay)
-            slots = []
-            if least is not None and most is not None:
-                slots = version.scale(least, most, grace)
+            if values:
+                version.change(values)
+            slots = [] if bounds is None else version.scale(*bounds, grace)
         await self.save("snapshot")
         if not request.synchronous:
             return PROCESSING
@@ -285,6 +271,21 @@ class ControlPlane:
             if slot.worker is not None
             for pid in slot.worker.pids
         ]
+
+
+def _bounds(request: ScaleWorkers) -> tuple[int, int] | None:
+    """The least and the most workers a scale call asks for; None when it leaves them as they are.
+
+    Raises BadRequest for numbers that make no sense.
+    """
+    least, most = request.min_worker, request.max_worker
+    if least is None and most is None and given_in(Form.SCALE, request):
+        return None
+    least = 1 if least is None else startable("min_worker", at_least(0, "min_worker", least))
+    most = least if most is None else most
+    if most < least:
+        raise BadRequest("max_worker cannot be less than min_worker.")
+    return least, most
 
 
 def _registered(version: ModelVersion, *, synchronous: bool) -> Outcome:

@@ -9,10 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from flambeau.control.describe import in_force
+from flambeau.versions.rows import standing_in
+from flambeau.versions.value import Form
+
 if TYPE_CHECKING:
     from flambeau.control.model import ModelVersion
     from flambeau.control.registry import Registry
-    from flambeau.control.spec import VersionDefaults
+    from flambeau.versions.rows import Given
 
 
 class SnapshotWriter(Protocol):
@@ -30,7 +34,7 @@ class SavedVersion:
     version: str
     archive: str
     default: bool
-    values: VersionDefaults
+    values: Given
 
 
 def pictured(registry: Registry) -> dict[str, dict[str, dict[str, Any]]]:
@@ -41,16 +45,16 @@ def pictured(registry: Registry) -> dict[str, dict[str, dict[str, Any]]]:
         found.setdefault(spec.name, {})[spec.version] = {
             "defaultVersion": registry.is_default(version),
             "marName": _archive(version),
-            "minWorkers": version.min_workers,
-            "maxWorkers": version.max_workers,
-            "batchSize": spec.batch_size,
-            "maxBatchDelay": spec.max_batch_delay,
-            "responseTimeout": spec.response_timeout,
-            "startupTimeout": spec.startup_timeout,
-            "runtimeType": spec.runtime,
-            **({"parallelLevel": level} if (level := spec.config.parallel_level) else {}),
+            **_kept(version),
         }
     return found
+
+
+def _kept(version: ModelVersion) -> dict[str, Any]:
+    """The values of ``version``; those without an effect are left out."""
+    shown = in_force(version, Form.SNAPSHOT)
+    needing = {row.about.models for row in standing_in(Form.SNAPSHOT) if row.about.needs}
+    return {key: value for key, value in shown.items() if value or key not in needing}
 
 
 def _archive(version: ModelVersion) -> str:

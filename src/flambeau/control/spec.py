@@ -1,89 +1,69 @@
 """One version with every value settled.
 
-The one place that knows who wins. Batch size and delay: the register call, the archive's
-model-config.yaml, the ``models`` setting, the default. Time-outs: the yaml's own value, the
-register call, the ``models`` setting, the default. Workers at registration: the yaml (when it
-gives a minimum and a maximum that fit), then the call; at start-up the ``models`` setting
-stands between them.
+Who wins is written in the table (``versions.table``): each value has its sources, strongest
+first. Here the sources are made ready - bounds, words for "not given", the pair of workers - and
+asked in that order.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flambeau.archive.manifest import RuntimeType
 from flambeau.errors import BadRequest, InvalidModel
 from flambeau.supervision.launcher import LOCAL
+from flambeau.versions.rows import NOTHING, given_in, paired, rows
+from flambeau.versions.table import VersionValues
+from flambeau.versions.value import Form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flambeau.archive.model_config import ModelConfig
+    from flambeau.archive.manifest import Manifest
     from flambeau.archive.store import ModelFiles
-    from flambeau.control.requests import RegisterModel
+    from flambeau.control.requests import RegisterModel, ScaleWorkers
+    from flambeau.versions.rows import Given, ValueRow
 
-BATCH_SIZE = 1
-BATCH_DELAY_MS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class VersionDefaults:
-    """What the ``models`` setting says of one version; None for what it does not say."""
-
-    min_workers: int | None = None
-    max_workers: int | None = None
-    batch_size: int | None = None
-    max_batch_delay: int | None = None
-    response_timeout: int | None = None
-    startup_timeout: int | None = None
-    runtime: str | None = None
-
-
-NOTHING = VersionDefaults()
+NOT_GIVEN = -1
+"""What scripts send for "the default", as the original understands it."""
+MOST_WORKERS = 1024
+"""Of one version. Nobody wants more; a mistyped number must not take the machine with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What holds where neither call nor archive says anything. Times in seconds."""
+    """What the server's settings say where neither call nor archive does."""
 
-    workers: int = 0
-    """Workers of a registration that names no number."""
+    values: Given = field(default_factory=dict)
+    """Of all versions."""
     startup_workers: int = 1
     """Workers of a model loaded at start-up."""
-    queue_size: int = 100
-    response_timeout: int = 120
-    startup_timeout: int = 120
-    handler: str = ""
-    versions: Mapping[str, Mapping[str, VersionDefaults]] = field(default_factory=dict)
+    versions: Mapping[str, Mapping[str, Given]] = field(default_factory=dict)
+    """Name to version to what the ``models`` setting says of it."""
 
-    def of(self, name: str, version: str) -> VersionDefaults:
+    def of(self, name: str, version: str) -> Given:
         """What the ``models`` setting says of this version."""
         return self.versions.get(name, {}).get(version, NOTHING)
 
+    def of_all(self, *, at_startup: bool) -> Given:
+        """What the other settings say."""
+        return {**self.values, **both(self.startup_workers)} if at_startup else self.values
 
-@dataclass(frozen=True, slots=True)
-class ModelSpec:
-    """One version, settled. Time-outs in seconds, ``max_batch_delay`` in milliseconds."""
+
+class ModelSpec(VersionValues, frozen=True, kw_only=True):
+    """One version, settled: its values, its name, and what its archive brings."""
 
     name: str
     version: str
     url: str
-    runtime: str
-    handler: str
-    min_workers: int
-    max_workers: int
-    batch_size: int
-    max_batch_delay: int
-    response_timeout: int
-    startup_timeout: int
-    queue_size: int
-    config: ModelConfig
     loaded_at_startup: bool = False
     manifest: dict[str, Any] | None = None
     yaml: dict[str, Any] | None = None
     yaml_text: str = ""
     """What workers read instead of ``yaml``, if not empty."""
+    ignored: tuple[str, ...] = ()
+    """Keys of model-config.yaml that look meant for the server and have no effect."""
     launcher: str = LOCAL
     """Which of the server's launchers starts its workers."""
     mode: str = "batches"
@@ -97,113 +77,91 @@ def settle(
     *,
     at_startup: bool = False,
     default_name: str = "",
-    pinned: VersionDefaults = NOTHING,
+    pinned: Given = NOTHING,
 ) -> ModelSpec:
     """The spec of the version ``request`` asks for; ``pinned`` values beat all others.
 
-    Raises InvalidModel when no name can be found, BadRequest for values that make no sense.
+    Raises InvalidModel when no name can be found or the archive asks for what is not there,
+    BadRequest for values that make no sense.
     """
-    manifest, config = files.manifest, files.config
-    name = given(request.model_name) or manifest.model.model_name or default_name
+    model, config = files.manifest.model, files.config
+    name = filled(request.model_name) or model.model_name or default_name
     if not name:
         raise InvalidModel("Model name is not defined.")
-    version = manifest.model.model_version or "1.0"
-    known = defaults.of(name, version)
-    least, most = _workers(request, config, known, defaults, at_startup=at_startup)
-    startable("initial_workers", least)
-    spec = ModelSpec(
+    version = model.model_version or "1.0"
+    refuse_unbuilt(config.given)
+    sources = {
+        Form.SNAPSHOT: pinned,
+        Form.REGISTER: _registered(request),
+        Form.CONFIG: paired(config.given),
+        Form.MODELS: paired(defaults.of(name, version)),
+        Form.MANIFEST: _declared(files.manifest),
+        Form.SERVER: defaults.of_all(at_startup=at_startup),
+    }
+    values = {row.name: _winner(row, sources, at_startup=at_startup) for row in rows().values()}
+    if not values["runtime"]:
+        raise InvalidModel("Runtime is not defined or invalid.")
+    startable("initial_workers", values["min_workers"])
+    return ModelSpec(
         name=name,
         version=version,
         url=request.url or "",
-        runtime=_runtime(request, known, manifest.runtime),
-        handler=given(request.handler) or manifest.model.handler or defaults.handler,
-        min_workers=least,
-        max_workers=most,
-        batch_size=first(
-            positive("batch_size", request.batch_size),
-            config.batch_size,
-            known.batch_size,
-            BATCH_SIZE,
-        ),
-        max_batch_delay=_delay(request, config, known),
-        response_timeout=first(
-            config.response_timeout,
-            positive("response_timeout", request.response_timeout),
-            known.response_timeout,
-            defaults.response_timeout,
-        ),
-        startup_timeout=first(
-            config.startup_timeout,
-            positive("startup_timeout", request.startup_timeout),
-            known.startup_timeout,
-            defaults.startup_timeout,
-        ),
-        queue_size=first(config.job_queue_size, defaults.queue_size),
-        config=config,
         loaded_at_startup=at_startup,
         manifest=files.manifest_document,
         yaml=files.config_document,
         yaml_text=files.config_text,
+        ignored=tuple(config.ignored),
+        **values,
     )
-    return _pin(spec, pinned)
 
 
-def _pin(spec: ModelSpec, pinned: VersionDefaults) -> ModelSpec:
-    values = {name: getattr(pinned, name) for name in pinned.__slots__}
-    return replace(spec, **{name: value for name, value in values.items() if value is not None})
+def _winner(row: ValueRow, sources: Mapping[Form, Given], *, at_startup: bool) -> Any:
+    """The value of the strongest source that gives one."""
+    for form in (Form.SNAPSHOT, *row.about.wins):
+        if form in row.about.startup_only and not at_startup:
+            continue
+        if row.name in sources[form]:
+            return sources[form][row.name]
+    return row.default
 
 
-def given(text: str | None) -> str | None:
+def refuse_unbuilt(given: Given) -> None:
+    """Raise InvalidModel when a model config asks for a feature that is not built.
+
+    Served without it the model would answer wrongly, and nobody would know why.
+    """
+    keys = [row.about.config for row in rows().values() if row.about.later and given.get(row.name)]
+    if keys:
+        raise InvalidModel(
+            f"model-config.yaml asks for {', '.join(keys)}, which this server cannot do. "
+            f"Remove {'it' if len(keys) == 1 else 'them'} to serve the model without."
+        )
+
+
+def asked(form: Form, request: RegisterModel | ScaleWorkers) -> Given:
+    """What a call gives; -1 and blank texts mean "not given".
+
+    Raises BadRequest for a number below its bound.
+    """
+    found = {}
+    for name, value in given_in(form, request).items():
+        least = rows()[name].about.least
+        if value == NOT_GIVEN or (isinstance(value, str) and not value.strip()):
+            continue
+        found[name] = value if least is None else at_least(least, name, value)
+    return found
+
+
+def filled(text: str | None) -> str | None:
     """``text``, or None when it is blank: a blank name counts as absent."""
     return text if text and text.strip() else None
 
 
-def first(*values: int | None) -> int:
-    """The first value that is given and above zero: anything else means unset in the files."""
-    for value in values:
-        if value is not None and value > 0:
-            return value
-    return values[-1] or 0
-
-
-NOT_GIVEN = -1
-"""What scripts send for "the default", as the original understands it."""
-
-
-def positive(name: str, value: int | None) -> int | None:
-    """``value`` if it is given and above zero.
-
-    Raises BadRequest for zero and below.
-    """
-    if value == NOT_GIVEN:
-        return None
-    if value is not None and value < 1:
-        raise BadRequest(f"{name} must be 1 or more, not {value}.")
+def at_least(least: int, name: str, value: int) -> int:
+    """``value``. Raises BadRequest when it is below ``least``."""
+    if value < least:
+        raise BadRequest(f"{name} must be {least} or more, not {value}.")
     return value
-
-
-def not_negative(name: str, value: int) -> int:
-    """``value``, which a caller may set to zero.
-
-    Raises BadRequest for values below zero.
-    """
-    if value < 0:
-        raise BadRequest(f"{name} must be 0 or more, not {value}.")
-    return value
-
-
-def _delay(request: RegisterModel, config: ModelConfig, known: VersionDefaults) -> int:
-    """Milliseconds; zero is a value of its own here: do not wait."""
-    asked = request.max_batch_delay
-    if asked is not None and asked != NOT_GIVEN:
-        return not_negative("max_batch_delay", asked)
-    if config.max_batch_delay is not None:
-        return config.max_batch_delay
-    return first(known.max_batch_delay, BATCH_DELAY_MS)
-
-
-MOST_WORKERS = 1024
-"""Of one version. Nobody wants more; a mistyped number must not take the machine with it."""
 
 
 def startable(name: str, count: int) -> int:
@@ -216,32 +174,25 @@ def startable(name: str, count: int) -> int:
     return count
 
 
-def _runtime(request: RegisterModel, known: VersionDefaults, manifest: RuntimeType | None) -> str:
-    if request.runtime is not None:
-        try:
-            return str(RuntimeType(request.runtime))
-        except ValueError:
-            raise BadRequest(f"Invalid RuntimeType value: {request.runtime}") from None
-    if manifest is None and known.runtime is None:
-        raise InvalidModel("Runtime is not defined or invalid.")
-    return known.runtime or str(manifest)
+def both(workers: int) -> Given:
+    """As many workers as ``workers``, no fewer and no more; fewer than none are none."""
+    count = max(0, workers)
+    return {"min_workers": count, "max_workers": count}
 
 
-def _workers(
-    request: RegisterModel,
-    config: ModelConfig,
-    known: VersionDefaults,
-    defaults: Defaults,
-    *,
-    at_startup: bool,
-) -> tuple[int, int]:
-    least, most = config.min_workers or 0, config.max_workers or 0
-    if 0 < least <= most:
-        return least, most
-    if at_startup and request.initial_workers is None:
-        least, most = known.min_workers or 0, known.max_workers or 0
-        if 0 < least <= most:
-            return least, most
-        return defaults.startup_workers, defaults.startup_workers
-    count = defaults.workers if request.initial_workers is None else request.initial_workers
-    return max(0, count), max(0, count)
+def _registered(request: RegisterModel) -> Given:
+    """What a register call gives. Raises BadRequest for a value that makes no sense."""
+    runtime = given_in(Form.REGISTER, request).get("runtime")
+    if runtime is not None and runtime not in set(RuntimeType):
+        raise BadRequest(f"Invalid RuntimeType value: {runtime}")
+    workers = NOTHING if request.initial_workers is None else both(request.initial_workers)
+    return {**asked(Form.REGISTER, request), **workers}
+
+
+def _declared(manifest: Manifest) -> Given:
+    """What a manifest gives."""
+    found = {
+        "runtime": manifest.runtime and str(manifest.runtime),
+        "handler": manifest.model.handler,
+    }
+    return {name: value for name, value in found.items() if value}

@@ -2,7 +2,7 @@
 
 Fields stand in the order clients see them; ``omit_defaults`` on optional ones leaves absent
 values out, since the contract never writes null. The faces write these values; nothing else
-decides what a description holds.
+decides what a description holds. The values of a version come from ``versions.table``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+
+from flambeau.versions.rows import with_values
+from flambeau.versions.value import Form
 
 
 class StatusView(msgspec.Struct, frozen=True):
@@ -66,36 +69,18 @@ class JobQueueView(msgspec.Struct, frozen=True, rename="camel"):
     pending_requests: int
 
 
+@with_values(Form.DESCRIBE, after="modelUrl")
 class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     """One version of a model as describe shows it."""
 
     modelName: str  # noqa: N815 - the contract's spelling does not follow one rule
     modelVersion: str  # noqa: N815
     modelUrl: str | None = None  # noqa: N815
-    runtime: str
-    minWorkers: int  # noqa: N815
-    maxWorkers: int  # noqa: N815
-    batchSize: int  # noqa: N815
-    maxBatchDelay: int  # noqa: N815
-    responseTimeout: int  # noqa: N815
-    startupTimeout: int  # noqa: N815
-    maxRetryTimeoutInSec: int  # noqa: N815
-    clientTimeoutInMills: int  # noqa: N815
-    parallelType: str  # noqa: N815
-    parallelLevel: int  # noqa: N815
-    deviceType: str  # noqa: N815
-    deviceIds: list[int] | None = None  # noqa: N815
-    continuousBatching: bool  # noqa: N815
-    useJobTicket: bool  # noqa: N815
-    useVenv: bool  # noqa: N815
-    stateful: bool
-    sequenceMaxIdleMSec: int  # noqa: N815
-    sequenceTimeoutMSec: int  # noqa: N815
-    maxNumSequence: int  # noqa: N815
-    maxSequenceJobQueueSize: int  # noqa: N815
     loadedAtStartup: bool  # noqa: N815
     workers: list[WorkerView]
     jobQueueStatus: JobQueueView  # noqa: N815
+    ignored: list[str] | None = None
+    """Keys of model-config.yaml that look meant for the server and have no effect."""
     customizedMetadata: dict[str, Any] | None = None  # noqa: N815
 
 

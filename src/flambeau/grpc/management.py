@@ -17,6 +17,7 @@ from flambeau.control.requests import (
     ScaleWorkers,
     SetDefaultVersion,
     UnregisterModel,
+    parameters,
 )
 from flambeau.control.views import plain
 from flambeau.errors import BadRequest
@@ -26,11 +27,11 @@ from flambeau.grpc.rpcs import MANAGEMENT, Rpc, Service
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+    from flambeau.control.requests import Request
     from flambeau.control.views import Outcome
     from flambeau.grpc.rpcs import Call
 
 _ALL = "all"
-_MOST_PER_PAGE = 100
 
 
 def as_text(document: Any) -> str:
@@ -41,13 +42,9 @@ def as_text(document: Any) -> str:
 async def list_models(
     call: Call, request: messages.ListModelsRequest
 ) -> messages.ManagementResponse:
-    """One page of the registered models. Numbers out of bounds mean the default."""
-    limit = request.limit if request.HasField("limit") else _MOST_PER_PAGE
-    asked = ListModels(
-        limit=limit if 0 <= limit <= _MOST_PER_PAGE else _MOST_PER_PAGE,
-        next_page_token=max(request.next_page_token, 0),
-    )
-    return messages.ManagementResponse(msg=as_text(call.site.plane.list_models(asked)))
+    """One page of the registered models."""
+    page = call.site.plane.list_models(_asked(ListModels, request))
+    return messages.ManagementResponse(msg=as_text(page))
 
 
 async def describe_model(
@@ -69,19 +66,7 @@ async def register_model(
     call: Call, request: messages.RegisterModelRequest
 ) -> messages.ManagementResponse:
     """Register a model from an archive."""
-    asked = RegisterModel(
-        url=_required("url", request.url),
-        model_name=request.model_name or None,
-        handler=request.handler or None,
-        runtime=request.runtime or None,
-        batch_size=_positive(request.batch_size),
-        max_batch_delay=_sent(request, "max_batch_delay"),
-        initial_workers=_sent(request, "initial_workers"),
-        synchronous=request.synchronous,
-        response_timeout=_positive(request.response_timeout),
-        startup_timeout=_positive(request.startup_timeout),
-        s3_sse_kms=request.s3_sse_kms,
-    )
+    asked = _asked(RegisterModel, request)
     return _sentence(await call.site.plane.register(asked))
 
 
@@ -89,15 +74,7 @@ async def scale_worker(
     call: Call, request: messages.ScaleWorkerRequest
 ) -> messages.ManagementResponse:
     """Change the number of workers of a version."""
-    timeout = _sent(request, "timeout")
-    asked = ScaleWorkers(
-        model_name=_required("model_name", request.model_name),
-        model_version=request.model_version or None,
-        min_worker=_sent(request, "min_worker"),
-        max_worker=_sent(request, "max_worker"),
-        synchronous=request.synchronous,
-        timeout=-1 if timeout is None else timeout,
-    )
+    asked = _asked(ScaleWorkers, request)
     return _sentence(await call.site.plane.scale(asked))
 
 
@@ -105,10 +82,7 @@ async def set_default(
     call: Call, request: messages.SetDefaultRequest
 ) -> messages.ManagementResponse:
     """Make a version the default one."""
-    asked = SetDefaultVersion(
-        model_name=_required("model_name", request.model_name),
-        model_version=_required("model_version", request.model_version),
-    )
+    asked = _asked(SetDefaultVersion, request)
     return _sentence(await call.site.plane.set_default(asked))
 
 
@@ -116,10 +90,7 @@ async def unregister_model(
     call: Call, request: messages.UnregisterModelRequest
 ) -> messages.ManagementResponse:
     """Remove a version."""
-    asked = UnregisterModel(
-        model_name=_required("model_name", request.model_name),
-        model_version=request.model_version or None,
-    )
+    asked = _asked(UnregisterModel, request)
     return _sentence(await call.site.plane.unregister(asked))
 
 
@@ -141,19 +112,30 @@ def _sentence(outcome: Outcome) -> messages.ManagementResponse:
     return messages.ManagementResponse(msg=outcome.view.status)
 
 
-def _required(name: str, value: str) -> str:
-    if not value:
-        raise BadRequest(f"Parameter {name} is required.")
-    return value
+def _asked(kind: type[Request], message: Message) -> Request:
+    """The request of that kind, each field from the message's field of its name, if it has one.
+
+    Raises BadRequest for a blank field without which the request means nothing.
+    """
+    known = {}
+    for parameter in parameters(kind):
+        name = parameter.name
+        value = _given(message, name)
+        if value is not None:
+            known[name] = value
+        elif parameter.required:
+            raise BadRequest(f"Parameter {name} is required.")
+    return kind(**known)
 
 
-def _positive(number: int) -> int | None:
-    return number if number > 0 else None
-
-
-def _sent(request: Message, field: str) -> int | None:
-    """The number, 0 included, if the client sent one that is not negative."""
-    if not request.HasField(field):
+def _given(message: Message, name: str) -> Any:
+    """The value of a field if the message has it and it was given: see the rules above."""
+    field = message.DESCRIPTOR.fields_by_name.get(name)
+    if field is None:
         return None
-    number: int = getattr(request, field)
-    return number if number >= 0 else None
+    value = getattr(message, name)
+    if isinstance(value, bool):
+        return value
+    if field.has_presence:
+        return value if message.HasField(name) and value >= 0 else None
+    return value if value and (isinstance(value, str) or value > 0) else None

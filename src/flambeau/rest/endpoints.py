@@ -13,6 +13,7 @@ import msgspec
 
 from flambeau import errors
 from flambeau.control.requests import (
+    OTHER_SPELLINGS,
     DescribeModel,
     ListModels,
     RegisterModel,
@@ -135,17 +136,11 @@ _DESCRIBING: dict[str, Any] = {
 }
 _SCALING: dict[str, Any] = {
     "takes": ScaleWorkers,
-    "query": (
-        "min_worker",
-        "max_worker",
-        "synchronous",
-        "timeout",
-        "batch_size",
-        "max_batch_delay",
+    "query": tuple(
+        name for name in ScaleWorkers.__struct_fields__ if not name.startswith("model_")
     ),
     "spellings": {
-        "min_workers": "Another spelling of min_worker.",
-        "max_workers": "Another spelling of max_worker.",
+        **{spelling: f"Another spelling of {name}." for name, spelling in OTHER_SPELLINGS.items()},
         "number_gpu": _IGNORED,
     },
     "gives": StatusView,

@@ -19,30 +19,21 @@ from flambeau.control.requests import (
     UnregisterModel,
 )
 from flambeau.errors import BadRequest, InvalidKey
+from flambeau.rest.asked import asked
 from flambeau.rest.payload import media_type
 from flambeau.rest.replies import reply
 from flambeau.security.tokens import AUTHENTICATION_FAILED
 
 if TYPE_CHECKING:
     from flambeau.control.views import Outcome
-    from flambeau.rest.query import Query
     from flambeau.rest.route import Call, Reply
 
 _ACCEPTED = 202
-_MOST_PER_PAGE = 100
 
 
 def list_models(call: Call) -> Reply:
     """One page of the registered models."""
-    return reply(call.site.plane.list_models(asked_page(call.query)))
-
-
-def asked_page(query: Query) -> ListModels:
-    """Which page of a list is asked for. Numbers out of bounds mean the default."""
-    limit = query.integer("limit")
-    if limit is None or not 0 <= limit <= _MOST_PER_PAGE:
-        limit = _MOST_PER_PAGE
-    return ListModels(limit=limit, next_page_token=max(query.integer("next_page_token") or 0, 0))
+    return reply(call.site.plane.list_models(asked(ListModels, call.query)))
 
 
 async def register(call: Call) -> Reply:
@@ -50,9 +41,7 @@ async def register(call: Call) -> Reply:
     if _content_type(call) == "application/json":
         request = _register_from_json(b"".join(call.exchange.body))
     else:
-        request = _register_from_query(call.query)
-    if request.url is None:
-        raise BadRequest("Parameter url is required.")
+        request = asked(RegisterModel, call.query)
     return _outcome(await call.site.plane.register(request))
 
 
@@ -72,17 +61,9 @@ async def describe(call: Call) -> Reply:
 
 async def scale(call: Call) -> Reply:
     """Change workers or batching of a live version."""
-    query = call.query
-    timeout = query.integer("timeout")
-    request = ScaleWorkers(
-        model_name=call.path["model_name"],
-        model_version=call.path.get("model_version") or query.filled("model_version"),
-        min_worker=query.integer("min_worker", "min_workers"),
-        max_worker=query.integer("max_worker", "max_workers"),
-        synchronous=query.flag("synchronous"),
-        timeout=-1 if timeout is None else timeout,
-        batch_size=query.integer("batch_size"),
-        max_batch_delay=query.integer("max_batch_delay"),
+    version = call.path.get("model_version") or call.query.filled("model_version")
+    request = asked(
+        ScaleWorkers, call.query, model_name=call.path["model_name"], model_version=version
     )
     return _outcome(await call.site.plane.scale(request))
 
@@ -124,23 +105,6 @@ def _content_type(call: Call) -> str:
     return ""
 
 
-def _register_from_query(query: Query) -> RegisterModel:
-    return RegisterModel(
-        url=query.text("url"),
-        model_name=query.filled("model_name"),
-        handler=query.filled("handler"),
-        runtime=query.text("runtime"),
-        batch_size=query.integer("batch_size"),
-        max_batch_delay=query.integer("max_batch_delay"),
-        initial_workers=query.integer("initial_workers"),
-        synchronous=query.flag("synchronous", default=True),
-        response_timeout=query.integer("response_timeout"),
-        startup_timeout=query.integer("startup_timeout"),
-        s3_sse_kms=query.flag("s3_sse_kms"),
-        sha256=query.filled("sha256"),
-    )
-
-
 def _register_from_json(body: bytes) -> RegisterModel:
     """The request in a JSON object; null means not given, numbers may be quoted.
 
@@ -151,8 +115,6 @@ def _register_from_json(body: bytes) -> RegisterModel:
         if not isinstance(document, dict):
             raise BadRequest('The JSON body must be an object such as {"url": "model.mar"}.')
         given = {name: value for name, value in document.items() if value is not None}
-        request = msgspec.convert(given, RegisterModel, strict=False)
+        return msgspec.convert(given, RegisterModel, strict=False)
     except msgspec.DecodeError as error:  # ValidationError is one of its kinds
         raise BadRequest(f"The JSON body cannot be used: {error}.") from error
-    # A blank name counts as absent, as it does in a query.
-    return msgspec.structs.replace(request, model_name=request.model_name or None)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from flambeau.control.requests import ListModels
 from flambeau.errors import WorkflowNotFound
-from flambeau.rest.management import asked_page
+from flambeau.rest.asked import asked
 from flambeau.rest.replies import reply
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ class WorkflowPage(msgspec.Struct, rename="camel"):
 
 def list_workflows(call: Call) -> Reply:
     """One page of the registered workflows, which is empty."""
-    page = asked_page(call.query)
-    end = page.next_page_token + page.limit
+    _, end = asked(ListModels, call.query).page
     return reply(WorkflowPage(str(end) if end <= 0 else None, []))
 
 

@@ -275,7 +275,7 @@ def with_config(name, **files):
 def test_the_config_the_manifest_names_is_read(place):
     place.put("m.mar", with_config("c.yaml", c__yaml="batchSize: 3\nown: 1\n"))
     files = place.store.fetch("m.mar")
-    assert files.config == ModelConfig(batch_size=3)
+    assert files.config == ModelConfig({"batch_size": 3})
     assert files.config_document == {"batchSize": 3, "own": 1}
 
 

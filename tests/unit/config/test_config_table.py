@@ -165,11 +165,7 @@ def test_a_snapshot_is_typed_and_its_timeouts_may_be_missing():
     snapshot = value_of(rows()["model_snapshot"], text)
     model = snapshot.models["m"]["1.0"]
     assert (model.mar_name, model.min_workers, model.max_workers) == ("m.mar", 1, 2)
-    assert (model.response_timeout, model.startup_timeout, model.runtime_type) == (
-        120,
-        120,
-        "python",
-    )
+    assert (model.response_timeout, model.startup_timeout, model.runtime) == (None, None, None)
     assert snapshot.created is None
 
 

@@ -21,7 +21,7 @@ from flambeau.control.requests import (
     UnregisterModel,
 )
 from flambeau.control.snapshot import SavedVersion
-from flambeau.control.spec import Defaults, VersionDefaults
+from flambeau.control.spec import Defaults, both
 from flambeau.control.views import plain
 from flambeau.errors import (
     BadRequest,
@@ -29,6 +29,7 @@ from flambeau.errors import (
     FlambeauError,
     HandlerFailed,
     InternalError,
+    InvalidModel,
     MethodNotAllowed,
     ModelNotFound,
     ModelVersionNotFound,
@@ -131,7 +132,7 @@ async def desk(tmp_path, pack, workshop, metrics):
     shop, _ = workshop(forked=True)
     store = ModelStore(tmp_path / "archives", temp)
     plane = ControlPlane(
-        store, shop, metrics, Defaults(workers=1), model_api=True, unregister_timeout=20.0
+        store, shop, metrics, Defaults(both(1)), model_api=True, unregister_timeout=20.0
     )
     one = Desk(plane, marks, temp)
     yield one
@@ -360,6 +361,71 @@ async def test_a_scale_call_that_makes_no_sense_is_refused_before_the_look_up(de
     assert str(raised.value) == text
     with pytest.raises(ModelNotFound):
         await desk.plane.scale(ScaleWorkers(model_name="nobody"))
+
+
+# -- model-config.yaml
+
+
+def configured(tmp_path, pack, text: str) -> None:
+    """An archive ``c.mar`` with that model-config.yaml."""
+    source = HANDLER.format(marks=str(tmp_path / "marks"))
+    pack(
+        "c.mar",
+        {"h.py": source, "model-config.yaml": text},
+        handler="h.py",
+        model={"modelName": "m", "configFile": "model-config.yaml"},
+    )
+
+
+UNBUILT = [
+    ("asyncCommunication: true", "asyncCommunication"),
+    ("continuousBatching: true", "continuousBatching"),
+    ("sequenceBatching: true\nsequenceMaxIdleMSec: 9", "sequenceBatching"),
+    ("useVenv: true", "useVenv"),
+    ("useJobTicket: true", "useJobTicket"),
+    ("torchrun: {nproc-per-node: 2}", "torchrun"),
+    ("parallelType: tp\nparallelLevel: 2", "parallelType"),
+    ("useVenv: true\nuseJobTicket: true", "useJobTicket, useVenv"),
+]
+
+
+@pytest.mark.parametrize(("text", "keys"), UNBUILT)
+async def test_an_archive_that_asks_for_what_is_not_built_is_refused(
+    desk, tmp_path, pack, text, keys
+):
+    configured(tmp_path, pack, text)
+    with pytest.raises(InvalidModel) as raised:
+        await desk.register("c.mar")
+    assert str(raised.value).startswith(f"model-config.yaml asks for {keys}, which this server")
+    assert "Remove " in str(raised.value)
+    assert desk.unpacked() == []
+
+
+async def test_at_start_up_such_an_archive_is_named_and_the_server_is_not_ready(
+    desk, tmp_path, pack, caplog
+):
+    configured(tmp_path, pack, "useVenv: true")
+    assert not await desk.plane.load_at_startup(StartupEntry("m", "c.mar", "m"))
+    assert "Failed to load model: c.mar: model-config.yaml asks for useVenv" in caplog.text
+    (lack,) = desk.plane.lacking()
+    assert "asks for useVenv" in lack.reason
+
+
+async def test_what_is_not_asked_for_is_no_reason_to_refuse(desk, tmp_path, pack):
+    words = ("useVenv", "useJobTicket", "continuousBatching", "asyncCommunication")
+    configured(tmp_path, pack, "".join(f"{word}: false\n" for word in words))
+    await desk.register("c.mar")
+    assert "ignored" not in (await desk.described())[0]
+
+
+async def test_describe_names_the_keys_that_do_nothing_and_shows_only_what_is_in_force(
+    desk, tmp_path, pack
+):
+    configured(tmp_path, pack, "batchsize: 4\nparallelLevel: 2\nmaxNumSequence: 3\nown: 1\n")
+    await desk.register("c.mar")
+    (view,) = await desk.described()
+    assert view["ignored"] == ["batchsize", "parallelLevel", "maxNumSequence"]
+    assert (view["batchSize"], view["parallelLevel"], view["maxNumSequence"]) == (1, 0, 0)
 
 
 # -- failing and mending
@@ -781,7 +847,7 @@ async def test_every_change_is_saved_and_can_be_restored(desk, caplog):
     await desk.unregister("1.0")
     assert "the snapshot could not be written: no space left" in caplog.text
     await desk.unregister()
-    pinned = VersionDefaults(min_workers=1, max_workers=1, batch_size=3)
+    pinned = {"min_workers": 1, "max_workers": 1, "batch_size": 3}
     for number, url, default in (("1.0", "m.mar", False), ("2.0", "m2.mar", True)):
         assert desk.plane.holds(url)
         assert await desk.plane.restore(SavedVersion("m", number, url, default, pinned))

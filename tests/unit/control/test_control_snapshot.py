@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 import javaproperties
+import msgspec
 import pytest
 
-from flambeau.archive.model_config import ModelConfig
 from flambeau.archive.store import ModelStore
 from flambeau.config.load import Flags, load
 from flambeau.config.snapshots import SnapshotFiles
@@ -23,7 +23,7 @@ from flambeau.control.requests import (
     UnregisterModel,
 )
 from flambeau.control.snapshot import SavedVersion, pictured
-from flambeau.control.spec import Defaults, VersionDefaults
+from flambeau.control.spec import Defaults
 from flambeau.errors import ModelNotFound
 
 HANDLER = "def handle(data, context):\n    return data and ['ok'] * len(data)\n"
@@ -79,14 +79,16 @@ async def test_versions_stand_under_their_name_and_one_is_the_default(live, regi
 async def test_live_changes_of_batching_are_in_the_picture(live, registry):
     one = await live(workers=0)
     registry.add(one.version)
-    one.version.rebatch(8, 20)
+    one.version.change({"batch_size": 8, "max_batch_delay": 20})
     found = pictured(registry)["m"]["1.0"]
     assert (found["batchSize"], found["maxBatchDelay"]) == (8, 20)
 
 
 async def test_a_parallel_level_is_pictured_where_there_is_one(live, registry):
     one = await live(workers=0)
-    one.version.spec = dataclasses.replace(one.version.spec, config=ModelConfig(parallel_level=4))
+    one.version.spec = msgspec.structs.replace(
+        one.version.spec, parallel_type="tp", parallel_level=4
+    )
     registry.add(one.version)
     assert pictured(registry)["m"]["1.0"]["parallelLevel"] == 4
 
@@ -173,15 +175,15 @@ async def test_a_change_that_was_refused_is_not(kept):
 
 
 def saved(version: str = "1.0", archive: str = "m.mar", *, default: bool = True) -> SavedVersion:
-    values = VersionDefaults(
-        min_workers=0,
-        max_workers=2,
-        batch_size=6,
-        max_batch_delay=9,
-        response_timeout=11,
-        startup_timeout=12,
-        runtime="python",
-    )
+    values = {
+        "min_workers": 0,
+        "max_workers": 2,
+        "batch_size": 6,
+        "max_batch_delay": 9,
+        "response_timeout": 11,
+        "startup_timeout": 12,
+        "runtime": "python",
+    }
     return SavedVersion("m", version, archive, default, values)
 
 

@@ -39,7 +39,7 @@ Code = grpc.StatusCode
             ListModels(limit=7, next_page_token=3),
         ),
         ("ListModels", ListModelsRequest(limit=-1, next_page_token=-1), ListModels(limit=100)),
-        ("ListModels", ListModelsRequest(limit=101), ListModels(limit=100)),
+        ("ListModels", ListModelsRequest(limit=101), ListModels(limit=101)),
         ("DescribeModel", DescribeModelRequest(model_name="m"), DescribeModel(model_name="m")),
         (
             "DescribeModel",
@@ -51,6 +51,7 @@ Code = grpc.StatusCode
             DescribeModelRequest(model_name="m", model_version="all"),
             DescribeModel(model_name="m", all_versions=True),
         ),
+        ("RegisterModel", RegisterModelRequest(), RegisterModel(synchronous=False)),
         (
             "RegisterModel",
             RegisterModelRequest(url="a.mar"),
@@ -155,7 +156,6 @@ async def test_a_change_is_answered_with_a_plain_sentence(served):
 @pytest.mark.parametrize(
     ("method", "message", "field"),
     [
-        ("RegisterModel", RegisterModelRequest(), "url"),
         ("ScaleWorker", ScaleWorkerRequest(), "model_name"),
         ("SetDefault", SetDefaultRequest(), "model_name"),
         ("SetDefault", SetDefaultRequest(model_name="m"), "model_version"),
