@@ -22,6 +22,10 @@ IF_CC := $(if $(shell command -v cc),$(STAMPS)/compiled)
 COMPILED_TESTS := tests/contract $(addprefix tests/live/test_,batching_live.py faults_kill.py \
 	faults_overload.py grpc_live.py lifecycle_scaling.py lifecycle_stop.py streaming_live.py workers_live.py)
 
+# One process of tests per core, a file of tests on one of them: what a module makes once (a trained
+# model, certificates, a server) is made once. `make test ARGS="-n 0 ..."` runs all in one process.
+PARALLEL := --numprocesses logical --dist loadfile --no-loadscope-reorder --durations 15
+
 EXAMPLE := examples/digits
 STORE := model-store
 
@@ -40,8 +44,8 @@ test: $(STAMPS)/test $(IF_CC) ## Check style, types and layers, and run all test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(ARGS)
-	$(if $(IF_CC),$(if $(ARGS),,$(COMPILED)/bin/python -m pytest $(COMPILED_TESTS)))
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+	$(if $(IF_CC),$(if $(ARGS),,$(COMPILED)/bin/python -m pytest $(PARALLEL) $(COMPILED_TESTS)))
 
 wheel: $(STAMPS)/wheel ## Build dist/*.whl: one of pure Python, and one with the hot path compiled (needs a C compiler).
 	rm -rf dist

@@ -5,8 +5,10 @@ Tests that need only one of the parts import it from here: ``from tests.running 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 STARTED = "Model server started."
 START_LIMIT = 60.0
 STOP_LIMIT = 60.0
+LOWEST_PORT = 10_000
+LOWEST_GIVEN_OUT = 32_768
+"""Linux gives ports from here on to whoever asks for any."""
+SHARES = 16
+"""As many processes of one run have ports of their own."""
 
 
 def write_archive(
@@ -62,13 +69,21 @@ def write_archive(
 
 
 def free_ports(count: int) -> list[int]:
-    """Distinct ports nobody listens on at this moment."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [each.getsockname()[1] for each in held]
-    finally:
-        for each in held:
-            each.close()
+    """Distinct ports nobody listens on at this moment, below those that the system gives out.
+
+    Nobody else asks for them in the meantime: each process of a parallel run has ports of its own.
+    """
+    share = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SHARES
+    candidates = range(LOWEST_PORT + share, LOWEST_GIVEN_OUT, SHARES)
+    held: list[socket.socket] = []
+    with contextlib.ExitStack() as opened:
+        # The order is not that of the seeded generator, which all processes of a run share.
+        for port in random.SystemRandom().sample(candidates, len(candidates)):
+            with contextlib.suppress(OSError):
+                held.append(opened.enter_context(socket.create_server(("127.0.0.1", port))))
+            if len(held) == count:
+                return [each.getsockname()[1] for each in held]
+    pytest.fail(f"no {count} free ports between {LOWEST_PORT} and {LOWEST_GIVEN_OUT}")
 
 
 class LiveServer:

@@ -13,6 +13,8 @@ import httpx
 import pytest
 from raw_http import wire
 
+from tests.running import free_ports
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -115,8 +117,7 @@ def test_grpc_over_tls_without_certificate_is_told_too(
 def test_https_without_certificate_makes_one_where_it_can(
     serve: Callable[..., LiveServer],
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     server = serve(settings={"inference_address": f"https://127.0.0.1:{port}"})
     answer = httpx.get(f"{server.inference}/ping", verify=False)
     assert answer.json() == {"status": "Healthy"}
@@ -159,8 +160,7 @@ def test_a_value_without_sense_is_named_with_its_line(
 
 
 async def test_a_client_that_speaks_http_to_https_is_told(serve: Callable[..., LiveServer]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     server = serve(settings={"inference_address": f"https://127.0.0.1:{port}"})
     async with wire(server.inference) as plain:
         reply = await plain.ask("GET", "/ping")

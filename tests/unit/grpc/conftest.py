@@ -64,7 +64,7 @@ class Plane:
         self.asked.append(request)
         return ModelPage(next_page_token=None, models=[ModelSummary(n, "u") for n in self.models])
 
-    async def describe(self, request):
+    async def describe(self, request, headers=()):
         return self._outcome(request, "described").view
 
     async def register(self, request):
