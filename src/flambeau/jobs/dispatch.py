@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
@@ -69,8 +70,6 @@ class Dispatcher:
         self._pumping = False
         self._waking: asyncio.TimerHandle | None = None
         self._beating = False
-        self._late: dict[Feed, asyncio.Future[None]] = {}
-        """Completed when what a feed's worker runs has outlived the response time-out."""
         self._emptied: asyncio.Event = asyncio.Event()
 
     @property
@@ -138,15 +137,9 @@ class Dispatcher:
         cases what it may have started has been answered and the rest waits again.
         """
         feed = self._make_feed(worker.channel, worker.name, self.cancel)
-        finished: asyncio.Future[None] = self._loop.create_future()
-
-        def deliver(replies: Replies, blobs: list[bytes]) -> None:
-            self._deliver(feed, replies, blobs)
-            if feed.retired and feed.idle and not finished.done():
-                finished.set_result(None)
-
-        worker.channel.on_replies = deliver
-        late = self._join(feed)
+        worker.channel.on_replies = partial(self._deliver, feed)
+        self._join(feed)
+        late, finished = feed.late, feed.finished
         waits = {late, worker.channel.ended, finished, retire}
         try:
             while True:
@@ -169,20 +162,19 @@ class Dispatcher:
             self._leave(feed)
             worker.channel.on_replies = None
 
-    def _join(self, feed: Feed) -> asyncio.Future[None]:
+    def _join(self, feed: Feed) -> None:
         self._feeds.append(feed)
         self.batcher.join(feed)
-        late = self._late[feed] = self._loop.create_future()
         if not self._beating:
             self._beating = True
             self._loop.call_later(BEAT, self._beat)
         self.wake()
-        return late
 
     def _leave(self, feed: Feed) -> None:
         self._lose(feed, WorkerDied())
         self._feeds.remove(feed)
-        self._late.pop(feed).cancel()
+        feed.late.cancel()
+        feed.finished.cancel()
         self.batcher.leave(feed)
         self.wake()
 
@@ -207,12 +199,12 @@ class Dispatcher:
         """Give each worker that is ``idle``, or busy with room, one batch; whether any got one."""
         batcher, given = self.batcher, False
         for feed in tuple(self._feeds):
-            if feed.idle is not idle or not feed.room or not len(batcher):
+            if feed.idle is not idle or not feed.room:
                 continue
             jobs = batcher.take(feed, now)
             if jobs and self._give(feed, jobs, now):
                 given = True
-                if idle:  # it goes to the end of the line
+                if idle and len(self._feeds) > 1:  # it goes to the end of the line
                     self._feeds.remove(feed)
                     self._feeds.append(feed)
         return given
@@ -250,17 +242,21 @@ class Dispatcher:
             elif not self._pumping:
                 self._pumping = True
                 self._loop.call_soon(self._pump)
+        if feed.retired and feed.idle and not feed.finished.done():
+            feed.finished.set_result(None)
 
     def _measure(self, batch: Batch, replies: Replies, now: float) -> None:
         metrics, jobs = self._metrics, batch.members
-        arrived = [job.arrived for job in jobs]
-        if not batch.failed:
-            for job, came in zip(jobs, arrived, strict=True):
+        taken = oldest = jobs[0].taken
+        for job in jobs:
+            came = job.arrived
+            oldest = min(oldest, came)
+            if not batch.failed:
                 metrics.answered(job.version_given, now - came, job.taken - came)
         handler = batch.handler_us / 1e6
         ids = ",".join([job.request_id for job in jobs]) if replies.timed else ""
         round_s = max(0.0, now - batch.began - handler)
-        metrics.batch(len(jobs), jobs[0].taken - min(arrived), handler, round_s, ids)
+        metrics.batch(len(jobs), taken - oldest, handler, round_s, ids)
 
     def _lose(self, feed: Feed, error: FlambeauError) -> None:
         rest = feed.lose(error)
@@ -279,8 +275,8 @@ class Dispatcher:
         for feed in self._feeds:
             if not feed.retired:
                 feed.pulse.beat(busy=feed.deaf_at_work and not feed.idle)
-            if feed.overdue(limit, now) and not self._late[feed].done():
-                self._late[feed].set_result(None)
+            if feed.overdue(limit, now) and not feed.late.done():
+                feed.late.set_result(None)
         self._beating = bool(self._feeds)
         if self._beating:
             self._loop.call_later(BEAT, self._beat)

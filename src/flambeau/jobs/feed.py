@@ -11,6 +11,7 @@ them may have started, and how many more fit, is told by its kind of window:
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass
@@ -79,6 +80,11 @@ class Feed(ABC):
         self.pulse = Pulse(channel)
         self.retired = False
         """Gets no more jobs; ends when it has answered what it holds."""
+        loop = asyncio.get_running_loop()
+        self.finished: asyncio.Future[None] = loop.create_future()
+        """Completed by dispatch when it is retired and has answered all it held."""
+        self.late: asyncio.Future[None] = loop.create_future()
+        """Completed by dispatch when what its worker runs has outlived the response time-out."""
         self._gone = gone
         self._out: list[bytes] = []
         self._paused = 0
@@ -171,12 +177,9 @@ class Feed(ABC):
         self.channel.send(Cancel([job.id]))
         self._gone(job)
 
-    def _answer(
-        self, waiting: dict[int, Job], replies: Replies, blobs: list[bytes]
-    ) -> tuple[list[Job], bool]:
-        """Hand the replies to the jobs in ``waiting``; who got the last one, and did any fail."""
+    def _answer(self, waiting: dict[int, Job], replies: Replies, blobs: list[bytes]) -> bool:
+        """Hand the replies to the jobs in ``waiting``, less those done; whether any failed."""
         worker, handler_us = self.worker, replies.handler_us
-        done: list[Job] = []
         failed = False
         for reply, blob in zip(replies.replies, blobs, strict=True):
             more = reply.more
@@ -197,10 +200,8 @@ class Feed(ABC):
                     handler_us,
                 )
             if job is not None:
-                if not more:
-                    done.append(job)
                 job.answer(answer)
-        return done, failed
+        return failed
 
 
 class BatchFeed(Feed):
@@ -243,9 +244,9 @@ class BatchFeed(Feed):
         batch = batches[0]
         if replies.replies and replies.replies[0].id not in batch.jobs:
             batch = self._skipped(replies.replies[0].id, now)
-        _, failed = self._answer(batch.jobs, replies, blobs)
+        if self._answer(batch.jobs, replies, blobs):
+            batch.failed = True
         batch.handler_us += replies.handler_us
-        batch.failed = batch.failed or failed
         if batch.jobs:
             batch.heard = now
             return None

@@ -59,9 +59,11 @@ class OpenFeed(Feed):
 
     def deliver(self, replies: Replies, blobs: list[bytes], now: float) -> Batch | None:
         """See Feed. What is finished by one frame counts as one batch."""
-        done, failed = self._answer(self._jobs, replies, blobs)
+        jobs = self._jobs
+        done = [jobs[one.id] for one in replies.replies if not one.more and one.id in jobs]
+        failed = self._answer(jobs, replies, blobs)
         for reply in replies.replies:
-            if reply.id in self._jobs:
+            if reply.id in jobs:
                 self._signs[reply.id] = now
             else:
                 self._signs.pop(reply.id, None)
