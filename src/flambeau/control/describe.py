@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flambeau.control.views import JobQueueView, ModelDescription, WorkerView
 from flambeau.supervision.state import State
-from flambeau.versions.rows import standing_in
+from flambeau.versions.rows import spellings
 from flambeau.versions.value import Form
 
 if TYPE_CHECKING:
@@ -50,11 +50,10 @@ def in_force(version: ModelVersion, form: Form) -> dict[str, Any]:
         "device_ids": version.round.ids,
     }
     found = {}
-    for row in standing_in(form):
+    for row, name in spellings(form):
         needs = row.about.needs
         idle = needs and not getattr(spec, needs)
-        value = row.nothing if idle else now.get(row.name, getattr(spec, row.name))
-        found[row.spelt(form)] = value
+        found[name] = row.nothing if idle else now.get(row.name, getattr(spec, row.name))
     return found
 
 

@@ -75,9 +75,16 @@ def rows() -> dict[str, ValueRow]:
     return found
 
 
-def standing_in(form: Form) -> list[ValueRow]:
+def standing_in(form: Form) -> tuple[ValueRow, ...]:
     """The values that have a name in ``form``, in the order of the table."""
-    return [row for row in rows().values() if row.spelt(form)]
+    return tuple(row for row, _ in spellings(form))
+
+
+@cache
+def spellings(form: Form) -> tuple[tuple[ValueRow, str], ...]:
+    """The values that have a name in ``form``, each with that name, in the order of the table."""
+    found = ((row, row.spelt(form)) for row in rows().values())
+    return tuple((row, name) for row, name in found if name)
 
 
 def with_values(form: Form, *, after: str) -> Callable[[type[Kind]], type[Kind]]:
@@ -125,8 +132,8 @@ def _field(row: ValueRow, form: Form) -> tuple[str, Any, Any]:
 def given_in(form: Form, holder: object) -> Given:
     """What ``holder``, the struct of ``form`` or the server's options, gives of the values."""
     found = {}
-    for row in standing_in(form):
-        value = getattr(holder, row.spelt(form) if form is Form.SERVER else row.name)
+    for row, name in spellings(form):
+        value = getattr(holder, name if form is Form.SERVER else row.name)
         if value is not None:
             found[row.name] = value
     return found

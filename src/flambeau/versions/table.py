@@ -166,7 +166,7 @@ class VersionValues(msgspec.Struct, frozen=True, kw_only=True):
     client_timeout: Annotated[
         int,
         Value(
-            "Longest time a client waits for its answer; 0 means for ever",
+            "Longest wait of a client for its answer (0: for ever)",
             Unit.MILLISECONDS,
             wins=(CONFIG,),
             config="clientTimeoutInMills",
@@ -289,7 +289,7 @@ class VersionValues(msgspec.Struct, frozen=True, kw_only=True):
     sequence_timeout: Annotated[
         int,
         Value(
-            "Longest life of a sequence; 0 means none",
+            "Longest life of a sequence (0: no limit)",
             Unit.MILLISECONDS,
             wins=(CONFIG,),
             config="sequenceTimeoutMSec",

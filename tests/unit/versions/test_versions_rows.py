@@ -15,7 +15,15 @@ from flambeau.control.requests import RegisterModel, ScaleWorkers, parameters
 from flambeau.control.spec import Defaults, settle
 from flambeau.control.views import ModelDescription
 from flambeau.versions import rows as table
-from flambeau.versions.rows import ValueRow, given_in, paired, rows, standing_in, with_values
+from flambeau.versions.rows import (
+    ValueRow,
+    given_in,
+    paired,
+    rows,
+    spellings,
+    standing_in,
+    with_values,
+)
 from flambeau.versions.table import VersionValues
 from flambeau.versions.value import Form, Unit, Value
 
@@ -106,6 +114,7 @@ def made_up(monkeypatch):
     """The table with one more row."""
     longer = {**rows(), "warmth": MADE_UP}
     config_keys._names.cache_clear()
+    spellings.cache_clear()
     monkeypatch.setattr(table, "rows", lambda: longer)
     for module in ("archive.config_keys", "control.spec"):
         monkeypatch.setattr(f"flambeau.{module}.rows", lambda: longer)
@@ -119,6 +128,7 @@ def made_up(monkeypatch):
     )
     yield
     config_keys._names.cache_clear()
+    spellings.cache_clear()
 
 
 @pytest.mark.usefixtures("made_up")
