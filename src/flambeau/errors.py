@@ -7,15 +7,18 @@
     ├── InvalidKey                  400  token missing, wrong or expired
     ├── DependenciesFailed          400  the archive's requirements could not be installed
     ├── DefaultVersionInUse         403  the default version cannot go while others exist
+    ├── OnlyHttps                   403  plain HTTP came to an https address
     ├── UnknownPath                 404
     ├── ModelNotFound               404  also: no archive at that url
     ├── ModelVersionNotFound        404
     ├── WorkflowNotFound            404
     ├── MethodNotAllowed            405
+    ├── RequestTooSlow              408  head or body did not come in time
     ├── Conflict                    409  that version is registered already
     ├── RequestTooLarge             413  no body
     ├── ExpectationFailed           417  no body
     ├── InternalError               500
+    │   ├── VersionNotServed        505  neither HTTP/1.0 nor HTTP/1.1
     │   ├── ArchiveUnreadable       500  the archive could not be unpacked
     │   ├── WorkerStartFailed       500 or 507
     │   ├── WorkerDied              500 or 507
@@ -25,7 +28,7 @@
     ├── OutOfResources              507
     └── Unavailable                 503  with Retry-After
         ├── NoWorker  ├── QueueFull  ├── StillLoading  ├── WorkersFailing
-        ├── DeadlineExceeded  ├── ShuttingDown  └── Unregistered
+        ├── DeadlineExceeded  ├── ShuttingDown  ├── Unregistered  └── TooManyConnections
 
 The type names are TorchServe's exception names: clients match on them. The two faces
 (``rest.replies`` and ``grpc.status``) are the only readers of ``status`` and ``grpc``.
@@ -98,6 +101,17 @@ class DefaultVersionInUse(FlambeauError):
     grpc = "PERMISSION_DENIED"
 
 
+class OnlyHttps(FlambeauError):
+    """A request came without TLS to an address that wants it."""
+
+    type_name = "HttpsRequiredException"
+    status = 403
+    grpc = "PERMISSION_DENIED"
+
+    def __init__(self, text: str = "This TorchServe instance only accepts HTTPS requests") -> None:
+        super().__init__(text)
+
+
 class UnknownPath(FlambeauError):
     """No endpoint has that path."""
 
@@ -148,6 +162,14 @@ class MethodNotAllowed(FlambeauError):
         super().__init__(text)
 
 
+class RequestTooSlow(FlambeauError):
+    """The head or the body of a request did not come in time."""
+
+    type_name = "RequestTimeoutException"
+    status = 408
+    grpc = "DEADLINE_EXCEEDED"
+
+
 class Conflict(FlambeauError):
     """That version of that model is registered already."""
 
@@ -174,6 +196,15 @@ class ExpectationFailed(FlambeauError):
 
 class InternalError(FlambeauError):
     """Something went wrong inside the server or a worker."""
+
+
+class VersionNotServed(InternalError):
+    """The request speaks another version of HTTP than the two that are served."""
+
+    status = 505
+
+    def __init__(self, text: str = "Only HTTP/1.0 and HTTP/1.1 are served on this port.") -> None:
+        super().__init__(text)
 
 
 class ArchiveUnreadable(InternalError):
@@ -278,6 +309,15 @@ class Unregistered(Unavailable):
     """The model was unregistered while the request waited."""
 
     reason = "unregistered"
+
+
+class TooManyConnections(Unavailable):
+    """The listener has as many connections as it may."""
+
+    reason = "connections"
+
+    def __init__(self, text: str = "Too many connections.") -> None:
+        super().__init__(text)
 
 
 class Failure(IntEnum):

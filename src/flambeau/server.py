@@ -228,9 +228,9 @@ class Server:
             listener = await open_listener(
                 address,
                 app,
+                desk.refuse,
                 parts.limits(options),
                 parts.tls(options) if address.tls else None,
-                refuse=desk.refuse,
             )
             self._listeners.append(listener)
             started.push_async_callback(self._finish, listener)

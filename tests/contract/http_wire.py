@@ -12,7 +12,17 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from flambeau.http.refusal import Spelling, Why
+
 CASES = Path(__file__).parent / "http_cases"
+STATUS = {
+    Why.MALFORMED: 400,
+    Why.NO_HOST: 400,
+    Why.OTHER_VERSION: 505,
+    Why.TOO_LARGE: 413,
+    Why.EXPECTATION: 417,
+}
+"""What the cases expect where the protocol refuses."""
 HEADERS = b"content-type: application/json\r\n"
 _PATIENCE = 5.0
 _QUIET = 0.06
@@ -120,6 +130,14 @@ def echo_application(exchange) -> None:
         "body": b"".join(exchange.body).decode("latin-1"),
     }
     exchange.respond(status, "", HEADERS, json.dumps(seen).encode(), close=status >= 400)
+
+
+class Refusals(list):
+    """Spells refusals without a word, and keeps them."""
+
+    def __call__(self, refusal) -> Spelling:
+        self.append(refusal)
+        return Spelling(STATUS[refusal.why], "", b"", b"")
 
 
 async def asgi_echo(scope, receive, send) -> None:

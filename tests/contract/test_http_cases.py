@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+from time import monotonic
 
 import pytest
-from http_wire import Case, converse, echo_application, load_cases, split_answers, text_of
+from http_wire import (
+    STATUS,
+    Case,
+    Refusals,
+    converse,
+    echo_application,
+    load_cases,
+    split_answers,
+    text_of,
+)
 
-from flambeau.http.limits import Limits
 from flambeau.http.listeners import Address, open_listener
+from flambeau.http.refusal import UNREAD, Why
 
 CASES = load_cases()
 
@@ -17,8 +27,14 @@ def names(case: Case) -> str:
     return case.name
 
 
-async def talk(parts: list[bytes], expected: int) -> tuple[list, str]:
-    listener = await open_listener(Address.parse("http://127.0.0.1:0"), echo_application, Limits())
+async def talk(
+    parts: list[bytes], expected: int, refusals: Refusals | None = None
+) -> tuple[list, str]:
+    listener = await open_listener(
+        Address.parse("http://127.0.0.1:0"),
+        echo_application,
+        Refusals() if refusals is None else refusals,
+    )
     try:
         received, ending = await converse(listener.port, parts, expected)
     finally:
@@ -30,9 +46,13 @@ async def talk(parts: list[bytes], expected: int) -> tuple[list, str]:
 
 @pytest.mark.parametrize("case", CASES, ids=names)
 async def test_case_is_answered_as_written(case: Case):
-    answers, ending = await talk(case.send, len(case.answers))
+    refusals = Refusals()
+    answers, ending = await talk(case.send, len(case.answers), refusals)
     assert [answer.status for answer in answers] == case.answers
     assert ending == case.ends
+    assert [STATUS[refusal.why] for refusal in refusals] == [
+        status for status in case.answers if status in STATUS.values()
+    ]
     if case.echo is not None:
         seen = [json.loads(answer.body) for answer in answers if answer.status == 200]
         assert len(seen) == len(case.echo)
@@ -54,11 +74,44 @@ async def test_case_is_answered_the_same_when_it_comes_byte_by_byte(case: Case):
     assert ending == case.ends
 
 
-async def test_refusals_are_json_and_close():
-    answers, _ = await talk([b"hello\r\n\r\n"], 1)
-    assert answers[0].header("connection") == "close"
-    assert answers[0].header("content-type") == "application/json"
-    assert json.loads(answers[0].body)["message"] == "Invalid HTTP message."
+@pytest.mark.parametrize(
+    ("sent", "why", "asked"),
+    [
+        (b"hello\r\n\r\n", Why.MALFORMED, UNREAD),
+        (b"\r\nGET / HTTP/1.1\r\n\r\n", Why.NO_HOST, (b"GET", b"/", "1.1")),
+        (b"GET /a HTTP/1.1\r\nHost: h\r\n b: c\r\n\r\n", Why.MALFORMED, (b"GET", b"/a", "1.1")),
+        (b"GET /a HTTP/2.0\r\n\r\n", Why.OTHER_VERSION, (b"GET", b"/a", "2.0")),
+        (b"GET /%b HTTP/1.1\r\n" % (b"a" * 5000), Why.MALFORMED, UNREAD),
+        (b"GET /a HTTP/1.1\r\nb: %b" % (b"c" * 9000), Why.MALFORMED, (b"GET", b"/a", "1.1")),
+        (
+            b"PUT /b HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n",
+            Why.MALFORMED,
+            (b"PUT", b"/b", "1.1"),
+        ),
+        (
+            b"PUT /b HTTP/1.1\r\nHost: h\r\nContent-Length: 7000000\r\n\r\n",
+            Why.TOO_LARGE,
+            (b"PUT", b"/b", "1.1"),
+        ),
+        (
+            b"PUT /b HTTP/1.1\r\nHost: h\r\nContent-Length: 700000000\r\n\r\n",
+            Why.TOO_LARGE,
+            (b"PUT", b"/b", "1.1"),
+        ),
+        (
+            b"PUT /b HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: more\r\n\r\n",
+            Why.EXPECTATION,
+            (b"PUT", b"/b", "1.1"),
+        ),
+    ],
+)
+async def test_a_refusal_tells_once_what_is_known_of_the_request(sent, why, asked):
+    refusals = Refusals()
+    await talk([sent], 1, refusals)
+    (refusal,) = refusals
+    assert (refusal.why, refusal.asked) == (why, asked)
+    assert refusal.peer.startswith("/127.0.0.1:")
+    assert 0 <= monotonic() - refusal.received < 60
 
 
 @pytest.mark.parametrize("status", ["204", "304"])

@@ -14,9 +14,16 @@ import time
 
 import pytest
 import uvicorn
-from http_wire import Case, asgi_echo, converse, echo_application, load_cases, split_answers
+from http_wire import (
+    Case,
+    Refusals,
+    asgi_echo,
+    converse,
+    echo_application,
+    load_cases,
+    split_answers,
+)
 
-from flambeau.http.limits import Limits
 from flambeau.http.listeners import Address, open_listener
 
 
@@ -52,7 +59,9 @@ def outcome(received: bytes) -> tuple[list[dict], bool]:
 
 @pytest.mark.parametrize("case", load_cases(), ids=lambda case: case.name)
 async def test_uvicorn_agrees_unless_the_case_says_why_not(case: Case, uvicorn_port: int):
-    listener = await open_listener(Address.parse("http://127.0.0.1:0"), echo_application, Limits())
+    listener = await open_listener(
+        Address.parse("http://127.0.0.1:0"), echo_application, Refusals()
+    )
     ours, theirs = await asyncio.gather(
         converse(listener.port, case.send, len(case.answers)),
         converse(uvicorn_port, case.send, 0 if case.differs else len(case.answers)),

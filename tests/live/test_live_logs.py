@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
 
+import httpx
 import pytest
 
 FAILING = """
@@ -105,3 +107,49 @@ def test_every_error_has_its_request_id_in_a_header(server):
         assert answer.status_code >= 400
         assert len(answer.headers["x-request-id"]) == 36
         assert answer.json().keys() == {"code", "type", "message"}
+
+
+REFUSED = {
+    400: (b"nonsense\r\n\r\n", "- - HTTP/-"),
+    413: (
+        b"POST /predictions/a HTTP/1.1\r\nHost: h\r\nContent-Length: 7000000\r\n\r\n",
+        "POST /predictions/a HTTP/1.1",
+    ),
+    417: (
+        b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: more\r\n\r\na",
+        "PUT /a HTTP/1.1",
+    ),
+    505: (b"GET /ping HTTP/2.0\r\n\r\n", "GET /ping HTTP/2.0"),
+}
+"""What ends inside the protocol, and how the access log spells it."""
+
+
+def counted(server, family):
+    """The sum of one family of counters, as scraped."""
+    text = server.client.get(f"{server.metrics}/metrics").text
+    return sum(
+        float(line.rpartition(" ")[2])
+        for line in text.splitlines()
+        if line.startswith((f"{family}{{", f"{family}_total{{"))
+    )
+
+
+def test_requests_that_end_inside_the_protocol_are_logged_and_counted(serve):
+    server = serve({}, settings={"metrics_mode": "prometheus"})
+    host, port = httpx.URL(server.inference).host, httpx.URL(server.inference).port
+    before = [counted(server, name) for name in ("Requests4XX", "Requests5XX")]
+    for status, (sent, _) in REFUSED.items():
+        with socket.create_connection((host, port), timeout=10) as client:
+            client.sendall(sent)
+            assert client.recv(12) == b"HTTP/1.1 %d" % status
+    asked = {f'"{asked}" {status} ' for status, (_, asked) in REFUSED.items()}
+    lines = lines_of(
+        server,
+        "access_log.log",
+        lambda lines: all(any(words in line for line in lines) for words in asked),
+    )
+    assert {words: sum(words in line for line in lines) for words in asked} == dict.fromkeys(
+        asked, 1
+    )
+    after = [counted(server, name) for name in ("Requests4XX", "Requests5XX")]
+    assert [b - a for a, b in zip(before, after, strict=True)] == [3, 1]

@@ -39,15 +39,18 @@ TABLE = {
     "InvalidKey": ("InvalidKeyException", 400, "PERMISSION_DENIED"),
     "DependenciesFailed": ("ModelException", 400, "INVALID_ARGUMENT"),
     "DefaultVersionInUse": ("InvalidModelVersionException", 403, "PERMISSION_DENIED"),
+    "OnlyHttps": ("HttpsRequiredException", 403, "PERMISSION_DENIED"),
     "UnknownPath": ("ResourceNotFoundException", 404, "UNIMPLEMENTED"),
     "ModelNotFound": ("ModelNotFoundException", 404, "NOT_FOUND"),
     "ModelVersionNotFound": ("ModelVersionNotFoundException", 404, "NOT_FOUND"),
     "WorkflowNotFound": ("WorkflowNotFoundException", 404, "NOT_FOUND"),
     "MethodNotAllowed": ("MethodNotAllowedException", 405, "PERMISSION_DENIED"),
+    "RequestTooSlow": ("RequestTimeoutException", 408, "DEADLINE_EXCEEDED"),
     "Conflict": ("ConflictStatusException", 409, "ABORTED"),
     "RequestTooLarge": ("RequestTooLargeException", 413, "RESOURCE_EXHAUSTED"),
     "ExpectationFailed": ("ExpectationFailedException", 417, "INVALID_ARGUMENT"),
     "InternalError": ("InternalServerException", 500, "INTERNAL"),
+    "VersionNotServed": ("InternalServerException", 505, "INTERNAL"),
     "ArchiveUnreadable": ("InternalServerException", 500, "INTERNAL"),
     "WorkerStartFailed": ("InternalServerException", 500, "INTERNAL"),
     "WorkerDied": ("InternalServerException", 500, "INTERNAL"),
@@ -64,6 +67,7 @@ TABLE = {
     "DeadlineExceeded": ("ServiceUnavailableException", 503, "DEADLINE_EXCEEDED"),
     "ShuttingDown": ("ServiceUnavailableException", 503, "UNAVAILABLE"),
     "Unregistered": ("ServiceUnavailableException", 503, "UNAVAILABLE"),
+    "TooManyConnections": ("ServiceUnavailableException", 503, "UNAVAILABLE"),
 }
 INTERNAL = "InternalServerException"
 

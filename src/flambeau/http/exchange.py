@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import http
 import re
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Awaitable, Callable
 
     from flambeau.http.head import Head, Headers
+    from flambeau.http.protocol import Connection
 
 _LARGE = 64 * 1024
 """From this size on a body is handed to the transport as it is, not copied behind its head."""
 
-_PHRASES = {413: "Request Entity Too Large"}
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -29,47 +28,16 @@ def _line(status: int, phrase: str) -> bytes:
     return b"HTTP/1.1 %d %b\r\n" % (status, clean)
 
 
-def standard_phrase(status: int) -> str:
-    """The reason phrase for ``status`` as TorchServe spells it; empty for one unknown."""
-    try:
-        return _PHRASES.get(status) or http.HTTPStatus(status).phrase
-    except ValueError:
-        return ""
-
-
 _LINES = {
     (int(status), phrase): _line(status, phrase)
     for status in http.HTTPStatus
-    for phrase in ("", standard_phrase(status))
+    for phrase in ("", status.phrase)
 }
 
 
 def status_line(status: int, phrase: str) -> bytes:
     """First line of an answer, with its line end. Control characters in the phrase become blanks."""
     return _LINES.get((status, phrase)) or _line(status, phrase)
-
-
-class Wire(Protocol):
-    """What an exchange needs of the connection it came in on."""
-
-    peer: str
-    sent: int
-    """Bytes handed to the transport so far."""
-    draining: bool
-    """The listener is closing: no request may follow this one."""
-
-    def post(self, answer: bytes) -> None:
-        """Send a whole answer soon, and go on with the next request then."""
-
-    def answered(self, *, close: bool) -> None:
-        """The current exchange is complete."""
-
-    def drained(self) -> Awaitable[None]:
-        """Completes when the client has read enough, or has gone."""
-
-    @property
-    def writable(self) -> bool:
-        """The client keeps up with what it is sent."""
 
 
 class Exchange:
@@ -79,8 +47,7 @@ class Exchange:
         "_bodyless",
         "_chunked",
         "_close",
-        "_transport",
-        "_wire",
+        "_connection",
         "answered",
         "body",
         "body_size",
@@ -96,17 +63,15 @@ class Exchange:
         "target",
     )
 
-    def __init__(  # noqa: PLR0917 - keyword arguments cost time, and there is one caller
+    def __init__(
         self,
-        wire: Wire,
-        transport: asyncio.Transport,
+        connection: Connection,
         head: Head,
         body: list[bytes],
         body_size: int,
         received: float,
     ) -> None:
-        self._wire = wire
-        self._transport = transport
+        self._connection = connection
         self.head = head
         """Shared by requests with the same bytes; ``head.memo`` is the application's to use."""
         self.method: bytes = head.method
@@ -121,7 +86,7 @@ class Exchange:
         self.body_size = body_size
         self.received = received
         """``time.monotonic`` when the first byte of the request was read."""
-        self.peer: str = wire.peer
+        self.peer: str = connection.peer
         """``/127.0.0.1:57272``, or ``127.0.0.1`` for unix sockets, as the access log spells it."""
         self.on_gone: Callable[[], None] | None = None
         """Called once if the client disconnects before the answer is complete. The app sets it."""
@@ -149,9 +114,9 @@ class Exchange:
             raise RuntimeError("this request has an answer already")
         self.answered = True
         self.on_gone = None  # it often refers back to the exchange
-        wire = self._wire
+        connection = self._connection
         head = self.head
-        close = close or not head.keep_alive or wire.draining
+        close = close or not head.keep_alive or connection.draining
         ending = b"connection: close\r\n\r\n" if close else b"connection: keep-alive\r\n\r\n"
         line = _LINES.get((status, phrase)) or _line(status, phrase)
         if status in _EMPTY:
@@ -162,16 +127,14 @@ class Exchange:
             answer = b"%b%bcontent-length: %d\r\n%b%b" % (line, headers, len(body), ending, body)
         else:
             answer = b"%b%bcontent-length: %d\r\n%b" % (line, headers, len(body), ending)
-            self._transport.writelines((answer, body))
-            wire.sent += len(answer) + len(body)
-            wire.answered(close=close)
+            connection.writelines((answer, body))
+            connection.answered(close=close)
             return
         if not close:
-            wire.post(answer)
+            connection.post(answer)
             return
-        self._transport.write(answer)
-        wire.sent += len(answer)
-        wire.answered(close=True)
+        connection.write(answer)
+        connection.answered(close=True)
 
     def start(self, status: int, phrase: str, headers: bytes, *, close: bool) -> None:
         """Begin a streamed answer: chunked for HTTP/1.1; for HTTP/1.0 until the connection closes.
@@ -185,29 +148,29 @@ class Exchange:
         self.started = True
         self._bodyless = status in _EMPTY or self.method == b"HEAD"
         self._chunked = self.http_version == "1.1"
-        self._close = close or not self._chunked or not self.head.keep_alive or self._wire.draining
+        draining = self._connection.draining
+        self._close = close or not self._chunked or not self.head.keep_alive or draining
         coding = (
             b"transfer-encoding: chunked\r\n" if self._chunked and status not in _EMPTY else b""
         )
         ending = b"connection: close\r\n\r\n" if self._close else b"connection: keep-alive\r\n\r\n"
-        self._send(b"%b%b%b%b" % (status_line(status, phrase), headers, coding, ending))
+        self._connection.write(b"%b%b%b%b" % (status_line(status, phrase), headers, coding, ending))
 
     def write(self, piece: bytes) -> bool:
         """Send one piece as one chunk. False when the client reads too slowly: see ``drained``."""
         if self.gone or self._bodyless or not piece:
             return True
         if not self._chunked:
-            self._send(piece)
+            self._connection.write(piece)
         elif len(piece) < _LARGE:
-            self._send(b"%x\r\n%b\r\n" % (len(piece), piece))
+            self._connection.write(b"%x\r\n%b\r\n" % (len(piece), piece))
         else:
-            self._transport.writelines((b"%x\r\n" % len(piece), piece, b"\r\n"))
-            self._wire.sent += len(piece) + len(b"%x\r\n\r\n" % len(piece))
-        return self._wire.writable
+            self._connection.writelines((b"%x\r\n" % len(piece), piece, b"\r\n"))
+        return self._connection.writable
 
     def drained(self) -> Awaitable[None]:
         """Completes when the client has read enough for the next ``write``, or has gone."""
-        return self._wire.drained()
+        return self._connection.drained()
 
     def end(self) -> None:
         """The streamed answer is complete."""
@@ -216,8 +179,8 @@ class Exchange:
         self.answered = True
         self.on_gone = None
         if self._chunked and not self._bodyless:
-            self._send(b"0\r\n\r\n")
-        self._wire.answered(close=self._close)
+            self._connection.write(b"0\r\n\r\n")
+        self._connection.answered(close=self._close)
 
     def abort(self) -> None:
         """Break the connection without the terminating chunk.
@@ -228,8 +191,8 @@ class Exchange:
             return
         self.answered = True
         if not self.started or not self._chunked:
-            self._transport.abort()
-        self._wire.answered(close=True)
+            self._connection.abort()
+        self._connection.answered(close=True)
 
     def lose(self) -> None:
         """Called by the connection when the client has disconnected."""
@@ -238,10 +201,6 @@ class Exchange:
         self.answered = self.gone = True
         if self.on_gone is not None:
             self.on_gone()
-
-    def _send(self, data: bytes) -> None:
-        self._transport.write(data)
-        self._wire.sent += len(data)
 
 
 _EMPTY = frozenset((204, 304))

@@ -14,17 +14,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from flambeau.http.refusal import UNREAD, RequestLine, Why
+
 if TYPE_CHECKING:
     from flambeau.http.limits import Limits
 
 Headers = list[tuple[bytes, bytes]]
 
-INVALID = "Invalid HTTP message."
 CHUNKED = -1
 """``Head.length`` of a body whose end is found by reading it."""
-
-SILENT = 0
-"""``BadMessage.status`` when the request has its answer already: only the connection ends."""
 
 _METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _COMMON = frozenset((b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS"))
@@ -34,15 +32,14 @@ _MAX_LENGTH_DIGITS = 18
 
 
 class BadMessage(Exception):  # noqa: N818 - named like the errors of flambeau.errors
-    """The bytes are no request that can be served; the connection ends after ``status``.
+    """The bytes are no request that can be served: the connection ends.
 
-    The message is meant for the client; ``reason`` says more, for the log.
+    The message is for the log. ``why`` is None when the request has its answer already.
     """
 
-    def __init__(self, reason: str, status: int = 400, message: str = INVALID) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.status = status
+    def __init__(self, reason: str, why: Why | None = Why.MALFORMED) -> None:
+        super().__init__(reason)
+        self.why = why
 
 
 @dataclass(slots=True, eq=False)
@@ -108,15 +105,25 @@ def parse(raw: bytes, limits: Limits) -> Head:
     fields = _fields(b"GET " + raw[len(method) + 1 :])
     framing = fields.framing
     if version == "1.1" and len(framing.get(b"host", ())) != 1:
-        raise BadMessage(
-            "no Host, or several", message=f"{INVALID[:-1]}: one Host header is needed."
-        )
+        raise BadMessage("no Host, or several", Why.NO_HOST)
     keep_alive = _keeps_alive(version, framing.get(b"connection"))
     length = _body_length(version, framing) if framing else 0
     expects = b",".join(framing[b"expect"]).lower() if b"expect" in framing else b""
     if version == "1.0":
         expects = b""
     return Head(method, target, version, fields.headers, length, keep_alive, expects)
+
+
+def asked_in(start: bytes, limits: Limits) -> RequestLine:
+    """The request line at the start of a refused request; ``UNREAD`` if it is none."""
+    line, end, _ = start.partition(b"\r\n")
+    words = line.split(b" ")
+    if not end or len(line) > limits.request_line or len(words) != 3:  # noqa: PLR2004 - as below
+        return UNREAD
+    method, target, version = words
+    if not target or not _METHOD.fullmatch(method) or not _VERSION.fullmatch(version):
+        return UNREAD
+    return RequestLine(method, target, version.decode().removeprefix("HTTP/"))
 
 
 def _check_size(raw: bytes, end: int, limits: Limits) -> None:
@@ -138,9 +145,7 @@ def _request_line(line: bytes) -> tuple[bytes, bytes, str]:
     served = _SERVED.get(version)
     if served is None:
         if method != b"PRI" and _VERSION.fullmatch(version):
-            raise BadMessage(
-                "other version", 505, "Only HTTP/1.0 and HTTP/1.1 are served on this port."
-            )
+            raise BadMessage("other version", Why.OTHER_VERSION)
         raise BadMessage("no HTTP version")
     return method, target, served
 

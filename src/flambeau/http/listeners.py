@@ -18,13 +18,14 @@ from urllib.parse import urlsplit
 
 from flambeau.http.limits import Limits
 from flambeau.http.protocol import Connection
-from flambeau.http.reception import Reception, plain_refusal
+from flambeau.http.reception import Reception
 from flambeau.http.tls import Doorman
 
 if TYPE_CHECKING:
     import ssl
 
-    from flambeau.http.reception import Application, Refuse
+    from flambeau.http.reception import Application
+    from flambeau.http.refusal import Refuse
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SOCKET_MODE = 0o660
@@ -96,14 +97,7 @@ class Listener:
         loop = asyncio.get_running_loop()
         for sock in self._sockets:
             if ssl_context is not None:
-                self._doormen.append(
-                    Doorman(
-                        sock,
-                        self._connection,
-                        ssl_context,
-                        limit=self._reception.limits.connections,
-                    )
-                )
+                self._doormen.append(Doorman(sock, self._reception, ssl_context))
             elif self.address.path:
                 self._servers.append(await loop.create_unix_server(self._connection, sock=sock))
             else:
@@ -138,15 +132,14 @@ class Listener:
 async def open_listener(
     address: Address,
     application: Application,
+    refuse: Refuse,
     limits: Limits | None = None,
     ssl_context: ssl.SSLContext | None = None,
-    *,
-    refuse: Refuse = plain_refusal,
 ) -> Listener:
     """A listener that accepts connections and gives their requests to ``application``.
 
-    ``refuse`` spells header block and body of what the protocol itself refuses (400, 408, 503,
-    505, 500 after a failed application). Raises OSError, naming the address, if it cannot be bound.
+    ``refuse`` spells the answer to what the protocol itself refuses, for every ``Why``. Raises
+    OSError, naming the address, if it cannot be bound.
     """
     limits = limits or Limits()
     if address.tls and ssl_context is None:

@@ -3,7 +3,7 @@
 What the application answers is written. Callbacks only; no task, future or timer per request.
 
 ``http.listeners`` makes one per accepted client. It knows no model and no endpoint: requests go
-to the application it is given, refusals to clients are spelled by ``refuse``.
+to the application it is given, which also spells what is said to those that are refused here.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import logging
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
-from flambeau.http.exchange import Exchange, standard_phrase, status_line
-from flambeau.http.head import SILENT, BadMessage
+from flambeau.http.exchange import Exchange, status_line
+from flambeau.http.head import BadMessage
 from flambeau.http.reading import RequestReader
+from flambeau.http.refusal import Refusal, RequestLine, Why
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Collection
 
     from flambeau.http.reception import Reception
 
@@ -74,7 +75,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self.peer = _peer_name(transport.get_extra_info("peername"))
         if not self._reception.welcome(self):
-            self._reject(BadMessage("too many connections", 503, "Too many connections."))
+            self._reject(BadMessage("too many connections", Why.CROWDED))
 
     def data_received(self, data: bytes) -> None:
         """Begin the request that is now complete, if any; read ahead only a little."""
@@ -130,14 +131,20 @@ class Connection(asyncio.Protocol):
         if len(self._reception) > 1:
             self._reception.outbox.put(self, answer)
         else:
-            self.send(answer)
+            self.write(answer)
             self.sent_all()
 
-    def send(self, answer: bytes) -> None:
-        """Send what was posted, unless the client has gone meanwhile."""
+    def write(self, data: bytes) -> None:
+        """Send ``data`` now, unless the client has gone meanwhile."""
         if not self._lingering:
-            self._transport.write(answer)
-            self.sent += len(answer)
+            self._transport.write(data)
+            self.sent += len(data)
+
+    def writelines(self, pieces: Collection[bytes]) -> None:
+        """The same for pieces that are too large to be joined."""
+        if not self._lingering:
+            self._transport.writelines(pieces)
+            self.sent += sum(map(len, pieces))
 
     def sent_all(self) -> None:
         """What was posted is on its way: take up what was asked meanwhile."""
@@ -194,11 +201,11 @@ class Connection(asyncio.Protocol):
         elif self.reader.in_body:
             allowed = limits.body_timeout + self.reader.body_size / limits.body_rate
             if waited > allowed or now - self._latest > limits.body_timeout:
-                status = SILENT if self.reader.refused else 408
-                self._reject(BadMessage("slow body", status, "The body came too slowly."))
+                why = None if self.reader.refused else Why.SLOW_BODY
+                self._reject(BadMessage("slow body", why))
         elif self.reader.begun:
             if waited > limits.header_timeout:
-                self._reject(BadMessage("slow head", 408, "The request came too slowly."))
+                self._reject(BadMessage("slow head", Why.SLOW_HEAD))
         elif waited > limits.idle_timeout or self.draining:
             self._transport.close()
 
@@ -222,13 +229,10 @@ class Connection(asyncio.Protocol):
             while True:
                 head = reader.feed(data)
                 if reader.interim:
-                    self._write(reader.interim)
-                    reader.interim = b""
+                    self._tell_interim()
                 if head is None:
                     return
-                self._begin(
-                    Exchange(self, self._transport, head, reader.body, reader.body_size, self.since)
-                )
+                self._begin(Exchange(self, head, reader.body, reader.body_size, self.since))
                 if (
                     self._exchange is not None
                     or self._lingering
@@ -257,7 +261,8 @@ class Connection(asyncio.Protocol):
         elif not exchange.answered:
             exchange.answered = exchange.gone = True
             self._exchange = None
-            self._reject(BadMessage("application failed", 500, "Internal server error."))
+            asked = RequestLine(exchange.method, exchange.target, exchange.http_version)
+            self._refuse(Why.APPLICATION_FAILED, asked)
 
     def _resume(self) -> None:
         """Take up the bytes that were held while the last request was answered."""
@@ -268,19 +273,40 @@ class Connection(asyncio.Protocol):
             self.since = monotonic()
             self._pump(b"")
 
+    def _tell_interim(self) -> None:
+        """Say what cannot wait for the body: go on, or what will not be served."""
+        told, self.reader.interim = self.reader.interim, []
+        for word in told:
+            if isinstance(word, bytes):
+                self.write(word)
+            else:
+                self.write(self._refusal(word.why, word.asked, close=word.last))
+
     def _reject(self, error: BadMessage) -> None:
         """Tell the client why, if there is something to say, and end the connection."""
-        log.debug("refused peer=%s status=%d reason=%s", self.peer, error.status, error.reason)
-        if self.reader.interim:
-            self._write(self.reader.interim)
-        if error.status != SILENT:
-            headers, body = b"", b""
-            if str(error):
-                headers, body = self._reception.refuse(error.status, str(error))
-            line = status_line(error.status, standard_phrase(error.status))
-            ending = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-            self._write(b"%b%b%b%b" % (line, headers, ending, body))
+        log.debug("refused peer=%s why=%s: %s", self.peer, error.why, error)
+        self._tell_interim()
+        if error.why is None:
+            self._linger()
+        else:
+            self._refuse(error.why, self.reader.asked)
+
+    def _refuse(self, why: Why, asked: RequestLine) -> None:
+        """Answer a request that the application does not, and end the connection."""
+        self.write(self._refusal(why, asked, close=True))
         self._linger()
+
+    def _refusal(self, why: Why, asked: RequestLine, *, close: bool) -> bytes:
+        """The answer in the application's words; nothing when it has none."""
+        refusal = Refusal(why, self.peer, asked, self.since)
+        try:
+            status, phrase, headers, body = self._reception.refuse(refusal)
+        except Exception:
+            log.exception("the application failed on a refusal peer=%s why=%s", self.peer, why)
+            return b""
+        ending = b"connection: close\r\n\r\n" if close else b"\r\n"
+        line = status_line(status, phrase)
+        return b"%b%bcontent-length: %d\r\n%b%b" % (line, headers, len(body), ending, body)
 
     def _linger(self) -> None:
         """End our side; the client's bytes are dropped until it ends its own.
@@ -304,10 +330,6 @@ class Connection(asyncio.Protocol):
         if self._drain is not None:
             self._drain.set_result(None)
             self._drain = None
-
-    def _write(self, answer: bytes) -> None:
-        self._transport.write(answer)
-        self.sent += len(answer)
 
 
 def _peer_name(address: object) -> str:

@@ -10,19 +10,16 @@ request on the connection is found where it starts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from flambeau.http.chunked import Chunks
-from flambeau.http.head import CHUNKED, SILENT, BadMessage, Head, parse
+from flambeau.http.head import CHUNKED, BadMessage, Head, asked_in, parse
+from flambeau.http.refusal import RequestLine, Why
 
 if TYPE_CHECKING:
     from flambeau.http.limits import Limits
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-TOO_LARGE = b"HTTP/1.1 413 Request Entity Too Large\r\ncontent-length: 0\r\n\r\n"
-TOO_LARGE_IN_CHUNKS = TOO_LARGE.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
-"""Nobody can tell how much more would come: the connection ends when the body does."""
-EXPECTATION_FAILED = b"HTTP/1.1 417 Expectation Failed\r\ncontent-length: 0\r\n\r\n"
 
 _END = b"\r\n\r\n"
 _CR = 0x0D
@@ -31,6 +28,15 @@ _GATHER_FROM = 64
 _TINY = 4096
 _MEMORY = 256
 _MEMORABLE = 2048
+
+
+class Refused(NamedTuple):
+    """A request that is answered while its body is still read, to be dropped."""
+
+    why: Why
+    asked: RequestLine
+    last: bool
+    """Nobody can tell how much more would come: the connection ends when the body does."""
 
 
 class Heads:
@@ -94,13 +100,19 @@ class RequestReader:
         self._told_close = False
         self.body: list[bytes] = []
         self.body_size = 0
-        self.interim = b""
-        """What the client must be told at once; the owner sends it and empties it."""
+        self.interim: list[bytes | Refused] = []
+        """What the client must be told at once, bytes as they are; the owner empties it."""
 
     @property
     def refused(self) -> bool:
         """The body being read has been refused, and its request answered, already."""
         return self._refused and self._head is not None
+
+    @property
+    def asked(self) -> RequestLine:
+        """What the request that is being read asks for, as far as that can be told."""
+        head = self._head
+        return asked_in(self.held, self._limits) if head is None else _line_of(head)
 
     @property
     def begun(self) -> bool:
@@ -136,7 +148,7 @@ class RequestReader:
                     data = more
                     continue
                 raw = data[:end]
-                head = self._heads.known.get(raw) or self._heads.parsed(raw)
+                head = self._heads.known.get(raw) or self._parsed(raw)
                 size = head.length
                 if size == len(data) - end and not head.expects and size <= self._limits.body:
                     # By far the most common case: the bytes are exactly one request.
@@ -145,7 +157,7 @@ class RequestReader:
                     return head
                 self._begin_body(head)
                 data = data[end:]
-            data = self._read_body(data)
+            data = self._read_body(head, data)
             if self._missing or (self._chunks and not self._chunks.complete):
                 return None
             self._head = self._chunks = None
@@ -153,7 +165,15 @@ class RequestReader:
                 self.held = data
                 return head
             if not head.keep_alive or self._told_close:
-                raise BadMessage("refused, and the last of its connection", SILENT)
+                raise BadMessage("refused, and the last of its connection", None)
+
+    def _parsed(self, raw: bytes) -> Head:
+        """The head in ``raw``. Raises BadMessage, and then keeps the bytes for ``asked``."""
+        try:
+            return self._heads.parsed(raw)
+        except BadMessage:
+            self.held = raw
+            raise
 
     def _from_first_line(self, data: bytes) -> bytes | None:
         """``data`` without blank lines in front; None after holding a head that has no end yet.
@@ -163,10 +183,11 @@ class RequestReader:
         start = 0
         while data.startswith(b"\r\n", start):
             start += 2
-        data = data[start:]
+        self.held = data = data[start:]
         if data and not _FIRST_BYTE <= data[0] <= _LAST_BYTE and data != b"\r":
             raise BadMessage("not HTTP")
         if _END in data:
+            self.held = b""
             return data
         line = data.find(b"\r\n")
         if (len(data) - 1 if line < 0 else line) > self._limits.request_line:
@@ -175,7 +196,6 @@ class RequestReader:
             fields = len(data) - line - 2 * data.count(b"\r\n")
             if fields - 1 > self._limits.header_bytes:  # its last byte may be half a line end
                 raise BadMessage("header lines too long")
-        self.held = data
         return None
 
     def _begin_body(self, head: Head) -> None:
@@ -191,24 +211,24 @@ class RequestReader:
         self.body = []
         self.body_size = 0
         if head.length > limits.discard and head.length > limits.body:
-            raise BadMessage("the body is too large to be dropped", 413, "")
+            raise BadMessage("the body is too large to be dropped", Why.TOO_LARGE)
         if head.expects and head.expects != b"100-continue":
-            self._refuse(EXPECTATION_FAILED)
+            self._refuse(head, Why.EXPECTATION)
         elif head.length > limits.body:
-            self._refuse(TOO_LARGE)
+            self._refuse(head, Why.TOO_LARGE)
         elif head.expects and head.length:
-            self.interim += CONTINUE
+            self.interim.append(CONTINUE)
 
-    def _refuse(self, answer: bytes) -> None:
+    def _refuse(self, head: Head, why: Why, *, last: bool = False) -> None:
         self._refused = True
-        self._told_close = answer is TOO_LARGE_IN_CHUNKS
-        self.interim += answer
+        self._told_close = last
+        self.interim.append(Refused(why, _line_of(head), last))
         self.body = []
 
-    def _read_body(self, data: bytes) -> bytes:
+    def _read_body(self, head: Head, data: bytes) -> bytes:
         """Take what belongs to the body; the rest is returned. Raises BadMessage."""
         if self._chunks is not None:
-            return self._read_chunks(self._chunks, data)
+            return self._read_chunks(head, self._chunks, data)
         piece = data[: self._missing] if len(data) > self._missing else data
         self._missing -= len(piece)
         self.body_size += len(piece)
@@ -216,7 +236,7 @@ class RequestReader:
             self._keep(piece)
         return data[len(piece) :]
 
-    def _read_chunks(self, chunks: Chunks, data: bytes) -> bytes:
+    def _read_chunks(self, head: Head, chunks: Chunks, data: bytes) -> bytes:
         """The same for a chunked body. A request has one answer: a refused one ends silently."""
         pieces: list[bytes] = []
         malformed: BadMessage | None = None
@@ -227,10 +247,10 @@ class RequestReader:
             malformed = error
         self.body_size += sum(map(len, pieces))
         if self.body_size > self._limits.body and not self._refused:
-            self._refuse(TOO_LARGE_IN_CHUNKS)
+            self._refuse(head, Why.TOO_LARGE, last=True)
         if self._refused:
             if malformed or self.body_size > self._limits.discard:
-                raise BadMessage("a refused body is malformed, or too large to be dropped", SILENT)
+                raise BadMessage("a refused body is malformed, or too large to be dropped", None)
         elif malformed:
             raise malformed
         elif pieces:
@@ -243,3 +263,7 @@ class RequestReader:
         body.append(piece)
         if len(body) >= _GATHER_FROM and self.body_size < len(body) * _TINY:
             body[:] = [b"".join(body)]
+
+
+def _line_of(head: Head) -> RequestLine:
+    return RequestLine(head.method, head.target, head.http_version)

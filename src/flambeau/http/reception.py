@@ -9,10 +9,9 @@ Made by ``http.listeners``; connections sign in and out.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from flambeau.http.reading import Heads
 
@@ -21,45 +20,14 @@ if TYPE_CHECKING:
 
     from flambeau.http.exchange import Exchange
     from flambeau.http.limits import Limits
+    from flambeau.http.protocol import Connection
+    from flambeau.http.refusal import Refuse
 
     Application = Callable[[Exchange], None]
-    Refuse = Callable[[int, str], tuple[bytes, bytes]]
 
 log = logging.getLogger("flambeau.http")
 
 _SWEEP_SECONDS = 1.0
-
-
-class Guest(Protocol):
-    """What the reception asks of a connection."""
-
-    def check(self, now: float) -> None:
-        """End it if its client has been too slow."""
-
-    def retire(self) -> None:
-        """Serve what has begun, then end."""
-
-    def abort(self) -> None:
-        """End at once."""
-
-
-def plain_refusal(status: int, message: str) -> tuple[bytes, bytes]:
-    """Header block and body of a refusal, when the application does not spell them itself."""
-    text = json.dumps({"code": status, "message": message}, indent=2, ensure_ascii=False) + "\n"
-    return b"content-type: application/json\r\n", text.encode()
-
-
-class Poster(Protocol):
-    """What the outbox asks of a connection."""
-
-    def send(self, answer: bytes) -> None:
-        """Write ``answer``."""
-
-    def sent_all(self) -> None:
-        """The answers of this round have been written."""
-
-    def abort(self) -> None:
-        """End at once."""
 
 
 class Outbox:
@@ -71,28 +39,28 @@ class Outbox:
     """
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[Poster, bytes]] = []
+        self._waiting: list[tuple[Connection, bytes]] = []
 
-    def put(self, poster: Poster, answer: bytes) -> None:
-        """Have ``poster`` send ``answer`` at the end of this round."""
+    def put(self, connection: Connection, answer: bytes) -> None:
+        """Have ``connection`` write ``answer`` at the end of this round."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._send)
-        self._waiting.append((poster, answer))
+        self._waiting.append((connection, answer))
 
     def _send(self) -> None:
         waiting, self._waiting = self._waiting, []
-        for poster, answer in waiting:
+        for connection, answer in waiting:
             try:
-                poster.send(answer)
+                connection.write(answer)
             except Exception:
                 log.exception("an answer could not be written; its connection ends")
-                poster.abort()
-        for poster, _ in waiting:
+                connection.abort()
+        for connection, _ in waiting:
             try:
-                poster.sent_all()
+                connection.sent_all()
             except Exception:
                 log.exception("a connection could not go on after its answer; it ends")
-                poster.abort()
+                connection.abort()
 
 
 class Reception:
@@ -102,28 +70,27 @@ class Reception:
         self.application = application
         self.limits = limits
         self.refuse = refuse
-        """Header block and body for a status and a message, when a request cannot reach the
-        application."""
+        """What the application says to requests that never reach it."""
         self.heads = Heads(limits)
         self.outbox = Outbox()
-        self._guests: set[Guest] = set()
+        self._connections: set[Connection] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event | None = None
 
     def __len__(self) -> int:
-        return len(self._guests)
+        return len(self._connections)
 
-    def welcome(self, guest: Guest) -> bool:
+    def welcome(self, connection: Connection) -> bool:
         """Take a new connection into the list; False if there are too many to serve it."""
-        self._guests.add(guest)
+        self._connections.add(connection)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
-        return len(self._guests) <= self.limits.connections and self._empty is None
+        return len(self._connections) <= self.limits.connections and self._empty is None
 
-    def farewell(self, guest: Guest) -> None:
+    def farewell(self, connection: Connection) -> None:
         """The connection is over."""
-        self._guests.discard(guest)
-        if not self._guests:
+        self._connections.discard(connection)
+        if not self._connections:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
@@ -134,9 +101,9 @@ class Reception:
         """Idle connections end now, busy ones after their answer."""
         if self._empty is None:
             self._empty = asyncio.Event()
-        for guest in list(self._guests):
-            guest.retire()
-        if not self._guests:
+        for connection in list(self._connections):
+            connection.retire()
+        if not self._connections:
             self._empty.set()
 
     async def drained(self) -> None:
@@ -146,19 +113,19 @@ class Reception:
 
     def abort(self) -> None:
         """All connections end at once."""
-        for guest in list(self._guests):
-            guest.abort()
+        for connection in list(self._connections):
+            connection.abort()
 
     def _sweep(self) -> None:
         now = monotonic()
-        for guest in list(self._guests):
+        for connection in list(self._connections):
             try:
-                guest.check(now)
+                connection.check(now)
             except Exception:
                 log.exception("sweep failed on a connection")
-                guest.abort()
+                connection.abort()
         self._timer = (
             asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
-            if self._guests
+            if self._connections
             else None
         )

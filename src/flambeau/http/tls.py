@@ -1,6 +1,7 @@
 """The door of a TLS listener.
 
-A client that speaks TLS gets it, one that speaks plain HTTP is told so in plain HTTP.
+A client that speaks TLS gets it, one that speaks plain HTTP is told so in plain HTTP: that needs
+a door of its own, since a loop's own TLS server ends such a connection without a word.
 
 The first byte decides. It is looked at without being taken (MSG_PEEK) before a transport exists,
 so the TLS handshake finds its bytes untouched. Used by ``http.listeners`` only.
@@ -11,25 +12,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
+
+from flambeau.http.protocol import Connection
+from flambeau.http.refusal import RequestLine, Why
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+
+    from flambeau.http.exchange import Exchange
+    from flambeau.http.reception import Reception
 
 log = logging.getLogger("flambeau.http")
 
 _HANDSHAKE_RECORD = b"\x16"
 _FIRST_BYTE_SECONDS = 30.0
-_PLAIN_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 _ACCEPT_AT_ONCE = 100
-
-_BODY = b'{\n  "status": "This TorchServe instance only accepts HTTPS requests"\n}\n'
-_ONLY_HTTPS = (
-    b"HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\n"
-    b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(_BODY), _BODY)
-)
 
 
 class Doorman:
@@ -38,17 +37,13 @@ class Doorman:
     def __init__(
         self,
         sock: socket.socket,
-        connection: Callable[[], asyncio.Protocol],
+        reception: Reception,
         context: ssl.SSLContext,
-        *,
-        limit: int,
     ) -> None:
         self._sock = sock
-        self._connection = connection
+        self._reception = reception
         self._context = context
-        self._limit = limit
-        """Clients whose handshake may be pending at once."""
-        self._guests: set[asyncio.Task[None]] = set()
+        self._arriving: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._retry: asyncio.TimerHandle | None = None
         self._watch()
@@ -61,8 +56,8 @@ class Doorman:
             self._retry.cancel()
         self._loop.remove_reader(self._sock)
         self._sock.close()
-        for guest in self._guests:
-            guest.cancel()
+        for task in self._arriving:
+            task.cancel()
 
     def _watch(self) -> None:
         self._retry = None
@@ -80,12 +75,12 @@ class Doorman:
                 self._loop.remove_reader(self._sock)
                 self._retry = self._loop.call_later(_RETRY_SECONDS, self._watch)
                 return
-            if len(self._guests) >= self._limit:
+            if len(self._arriving) >= self._reception.limits.connections:
                 client.close()
                 continue
             task = self._loop.create_task(self._admit(client))
-            self._guests.add(task)
-            task.add_done_callback(self._guests.discard)
+            self._arriving.add(task)
+            task.add_done_callback(self._arriving.discard)
 
     async def _admit(self, client: socket.socket) -> None:
         """Give the client a transport, or close its socket."""
@@ -94,9 +89,11 @@ class Doorman:
             async with asyncio.timeout(_FIRST_BYTE_SECONDS):
                 first = await _peek(client)
             if first == _HANDSHAKE_RECORD:
-                await loop.connect_accepted_socket(self._connection, client, ssl=self._context)
+                await loop.connect_accepted_socket(
+                    lambda: Connection(self._reception), client, ssl=self._context
+                )
             elif first:
-                await loop.connect_accepted_socket(_PlainGuest, client)
+                await loop.connect_accepted_socket(lambda: PlainConnection(self._reception), client)
             else:
                 client.close()
         except OSError as error:  # time-outs and TLS errors included
@@ -126,19 +123,11 @@ async def _peek(client: socket.socket) -> bytes:
     return client.recv(1, socket.MSG_PEEK)
 
 
-class _PlainGuest(asyncio.Protocol):
-    """Answers the first request that is not TLS, and lets the client read it."""
+class PlainConnection(Connection):
+    """Refuses the first request, since it did not come over TLS."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._answered = False
-        self._end = asyncio.get_running_loop().call_later(_PLAIN_SECONDS, self._transport.abort)
+    __slots__ = ()
 
-    def data_received(self, data: bytes) -> None:
-        if not self._answered and b"\n" in data:
-            self._answered = True
-            self._transport.write(_ONLY_HTTPS)
-            self._transport.write_eof()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
-        self._end.cancel()
+    def _begin(self, exchange: Exchange) -> None:
+        asked = RequestLine(exchange.method, exchange.target, exchange.http_version)
+        self._refuse(Why.PLAIN, asked)

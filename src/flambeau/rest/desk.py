@@ -10,7 +10,8 @@ import logging
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
-from flambeau.errors import BadRequest, FlambeauError, InternalError
+from flambeau.errors import FlambeauError
+from flambeau.rest.refusals import spelled
 from flambeau.rest.replies import (
     HeaderBlocks,
     HeaderPairs,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flambeau.http.exchange import Exchange
+    from flambeau.http.refusal import Refusal, Spelling
     from flambeau.jobs.job import Answer, Job
     from flambeau.rest.route import Reply
 
@@ -32,7 +34,6 @@ Details = tuple[str, str, str, float | None, float | None]
 _log = logging.getLogger("flambeau.rest")
 ERROR = 400
 """The connection is closed from this status on: clients of the original count on it."""
-SERVER_ERROR = 500
 
 
 class AccessLog(Protocol):
@@ -129,11 +130,14 @@ class Desk:
         )
         self._count.requests(status)
 
-    def refuse(self, status: int, message: str) -> tuple[bytes, bytes]:
-        """Header block and body for bytes that never became a request."""
-        error = BadRequest(message) if status < SERVER_ERROR else InternalError(message)
-        error.status = status
-        return self.blocks.of_error(fresh_id(), error), error_body(error)
+    def refuse(self, refusal: Refusal) -> Spelling:
+        """Log and count what never became an exchange; how the protocol is to answer it."""
+        request_id = fresh_id()
+        spelling = spelled(refusal.why, self.blocks, request_id)
+        ms = int((monotonic() - refusal.received) * 1000)
+        self._access_log.line(refusal.peer, *refusal.asked, spelling.status, ms, request_id)
+        self._count.requests(spelling.status)
+        return spelling
 
 
 def _details(job: Job, answer: Answer | None) -> Details:

@@ -10,7 +10,20 @@ import uvloop
 
 from flambeau.http.limits import Limits
 from flambeau.http.listeners import Address, Listener, open_listener
+from flambeau.http.refusal import Spelling, Why
 
+STATUS = {
+    Why.MALFORMED: 400,
+    Why.NO_HOST: 400,
+    Why.OTHER_VERSION: 505,
+    Why.SLOW_HEAD: 408,
+    Why.SLOW_BODY: 408,
+    Why.TOO_LARGE: 413,
+    Why.EXPECTATION: 417,
+    Why.CROWDED: 503,
+    Why.PLAIN: 403,
+    Why.APPLICATION_FAILED: 500,
+}
 HEADERS = b"content-type: text/plain\r\n"
 
 
@@ -55,8 +68,10 @@ class Client:
 class Site:
     """A listener and the clients connected to it."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, refusals: list) -> None:
         self.listener = listener
+        self.refusals = refusals
+        """What was refused, in order."""
         self.clients: list[Client] = []
 
     async def connect(self) -> Client:
@@ -73,8 +88,18 @@ class Site:
     def sweep(self, seconds: float) -> None:
         """The sweep, as it would find things so many seconds from now."""
         loop = asyncio.get_running_loop()
-        for guest in list(self.listener._reception._guests):
-            guest.check(loop.time() + seconds)
+        for connection in list(self.listener._reception._connections):
+            connection.check(loop.time() + seconds)
+
+
+def refuse(refusal) -> Spelling:
+    """A status for each reason, and no word."""
+    return Spelling(STATUS[refusal.why], "", b"", b"")
+
+
+@pytest.fixture(name="refuse")
+def refusing():
+    return refuse
 
 
 @pytest.fixture
@@ -83,7 +108,14 @@ async def serve():
 
     async def start(application, **limits) -> Site:
         address = Address.parse("http://127.0.0.1:0")
-        site = Site(await open_listener(address, application, Limits(**limits)))
+        refusals: list = []
+
+        def note(refusal) -> Spelling:
+            refusals.append(refusal)
+            return refuse(refusal)
+
+        listener = await open_listener(address, application, note, Limits(**limits))
+        site = Site(listener, refusals)
         sites.append(site)
         return site
 

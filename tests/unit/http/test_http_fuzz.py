@@ -63,13 +63,13 @@ def outcome(pieces: list[bytes], limits: Limits = LIMITS) -> list:
     """Requests, refusals and the end that a reader makes of the pieces, in order."""
     reader = RequestReader(limits, Heads(limits))
     seen: list = []
-    interim = b""
+    interim: list = []
     try:
         for piece in pieces:
             data = piece
             while True:
                 head = reader.feed(data)
-                interim, reader.interim = interim + reader.interim, b""
+                interim, reader.interim = interim + reader.interim, []
                 if head is None:
                     break
                 body = b"".join(reader.body)
@@ -77,7 +77,7 @@ def outcome(pieces: list[bytes], limits: Limits = LIMITS) -> list:
                 seen.append((head.method, head.target, head.headers, body))
                 data = b""
     except BadMessage as error:
-        seen.append(error.status)
+        seen.append(error.why)
         interim += reader.interim
     return [*seen, interim]
 

@@ -13,7 +13,7 @@ class Client:
         self.got: list[bytes] = []
         self.went_on = self.aborted = False
 
-    def send(self, answer: bytes) -> None:
+    def write(self, answer: bytes) -> None:
         if self.breaks:
             raise OSError("gone")
         self.got.append(answer)

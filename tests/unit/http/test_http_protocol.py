@@ -6,6 +6,9 @@ import asyncio
 
 import pytest
 
+from flambeau.http.listeners import Address, open_listener
+from flambeau.http.refusal import UNREAD, Why
+
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 BIG = b"x" * (16 * 1024 * 1024)
 
@@ -38,7 +41,7 @@ async def test_a_client_that_pushes_on_while_it_waits_is_not_read_without_bound(
     push = asyncio.ensure_future(client.send(BIG))
     await asyncio.sleep(0.1)
     assert not push.done()
-    assert len(exchange._wire.reader.held) < 1024 * 1024
+    assert len(exchange._connection.reader.held) < 1024 * 1024
     push.cancel()
 
 
@@ -111,6 +114,22 @@ async def test_an_application_that_raises_gives_500_and_the_connection_ends(serv
     assert (status, headers["connection"]) == (500, "close")
     assert await client.rest() == b""
     assert "broken application" in caplog.text
+    (refusal,) = site.refusals
+    assert (refusal.why, refusal.asked) == (Why.APPLICATION_FAILED, (b"GET", b"/", "1.1"))
+
+
+async def test_an_application_that_cannot_spell_a_refusal_ends_the_connection(answer, caplog):
+    def refuse(refusal):
+        raise ValueError("no words")
+
+    listener = await open_listener(Address.parse("http://127.0.0.1:0"), answer, refuse)
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    writer.write(b"nonsense\r\n\r\n")
+    assert await asyncio.wait_for(reader.read(), 10) == b""
+    assert "no words" in caplog.text
+    writer.close()
+    listener.close()
+    await listener.drained()
 
 
 async def test_an_application_that_raises_in_mid_stream_cuts_the_stream(serve, caplog):
@@ -265,6 +284,8 @@ async def test_one_connection_too_many_gets_503(serve, answer):
     third = await site.connect()
     status, headers, _ = await third.answer()
     assert (status, headers["connection"]) == (503, "close")
+    (refusal,) = site.refusals
+    assert (refusal.why, refusal.asked) == (Why.CROWDED, UNREAD)
     await third.close()
     await clients[0].close()
     await site.settled(1)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from flambeau.http.head import SILENT, BadMessage
+from flambeau.http.head import BadMessage
 from flambeau.http.limits import Limits
-from flambeau.http.reading import CONTINUE, TOO_LARGE, TOO_LARGE_IN_CHUNKS, Heads, RequestReader
+from flambeau.http.reading import CONTINUE, Heads, Refused, RequestReader
+from flambeau.http.refusal import RequestLine, Why
+
+ASKED = RequestLine(b"POST", b"/", "1.1")
 
 
 def reader(**limits) -> RequestReader:
@@ -48,13 +51,13 @@ def test_a_body_of_exactly_the_limit_is_wanted():
     assert reading.feed(post(b"Content-Length: 10", b"x" * 10)) is not None
     chunked = post(b"Transfer-Encoding: chunked", b"a\r\n" + b"x" * 10 + b"\r\n0\r\n\r\n")
     assert reading.feed(chunked) is not None
-    assert reading.interim == b""
+    assert reading.interim == []
 
 
 def test_a_refused_body_is_dropped_as_it_comes():
     reading = reader(body=10, discard=1000)
     assert reading.feed(post(b"Content-Length: 1000", b"x" * 500)) is None
-    assert reading.interim == TOO_LARGE
+    assert reading.interim == [Refused(Why.TOO_LARGE, ASKED, last=False)]
     assert reading.refused
     assert reading.body == []
     assert reading.feed(b"x" * 500) is None
@@ -64,10 +67,10 @@ def test_a_refused_body_is_dropped_as_it_comes():
 def test_a_chunked_body_without_end_ends_the_connection_silently_once_refused():
     reading = reader(body=10, discard=1000)
     reading.feed(post(b"Transfer-Encoding: chunked", b"fffff\r\n" + b"x" * 20))
-    assert reading.interim == TOO_LARGE_IN_CHUNKS
+    assert reading.interim == [Refused(Why.TOO_LARGE, ASKED, last=True)]
     with pytest.raises(BadMessage) as caught:
         reading.feed(b"x" * 1000)
-    assert caught.value.status == SILENT
+    assert caught.value.why is None
 
 
 def test_a_limit_above_the_discard_limit_is_honoured():
@@ -80,11 +83,11 @@ def test_a_limit_above_the_discard_limit_is_honoured():
 def test_the_client_is_told_once_to_go_on():
     reading = reader()
     assert reading.feed(post(b"Content-Length: 2\r\nExpect: 100-continue")) is None
-    assert reading.interim == CONTINUE
-    reading.interim = b""
+    assert reading.interim == [CONTINUE]
+    reading.interim = []
     assert reading.feed(b"a") is None
     assert reading.feed(b"b") is not None
-    assert reading.interim == b""
+    assert reading.interim == []
 
 
 def test_what_came_too_early_is_read_next():

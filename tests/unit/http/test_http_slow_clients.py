@@ -90,11 +90,11 @@ async def test_a_body_that_trickles_gets_408_in_the_end(serve, answer):
     client = await site.connect()
     await client.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n" + b"x" * 3000)
     await asyncio.sleep(0.05)
-    (guest,) = site.listener._reception._guests
-    guest._latest += 7  # as if bytes had come a moment before each sweep
+    (connection,) = site.listener._reception._connections
+    connection._latest += 7  # as if bytes had come a moment before each sweep
     site.sweep(7)
     assert site.listener.connections == 1
-    guest._latest += 2
+    connection._latest += 2
     site.sweep(9)
     assert (await client.answer())[0] == 408
 

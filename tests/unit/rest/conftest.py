@@ -250,7 +250,7 @@ class Listener:
         head = self.heads.get(raw) or self.heads.setdefault(raw, parse(raw, Limits()))
         wire = Wire()
         pieces = [body] if body else []
-        exchange = Exchange(wire, wire, head, pieces, len(body), monotonic())
+        exchange = Exchange(wire, head, pieces, len(body), monotonic())
         return exchange, wire
 
     async def send(self, method, target, headers=(), body=b""):

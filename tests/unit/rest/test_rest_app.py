@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from time import monotonic
 
 import pytest
 
+from flambeau.http.refusal import Refusal, RequestLine, Why
 from flambeau.rest.endpoints import ENDPOINTS
 from flambeau.rest.route import Api, Key, When
 from flambeau.security.gate import Gate
@@ -213,11 +215,29 @@ async def test_closing_cancels_what_still_runs(management, plane):
 
 
 def test_what_never_became_a_request_is_refused_in_the_same_form(inference):
-    for status, type_name in ((400, "BadRequestException"), (503, "InternalServerException")):
-        headers, body = inference.app._desk.refuse(status, "Invalid HTTP message.")
-        assert headers.startswith(b"content-type: application/json\r\nx-request-id: ")
-        assert json.loads(body) == {
-            "code": status,
-            "type": type_name,
-            "message": "Invalid HTTP message.",
-        }
+    refusal = Refusal(Why.MALFORMED, "/127.0.0.1:5", RequestLine(b"GET", b"/", "1.1"), monotonic())
+    status, phrase, headers, body = inference.app._desk.refuse(refusal)
+    assert (status, phrase) == (400, "Bad Request")
+    assert headers.startswith(b"content-type: application/json\r\nx-request-id: ")
+    assert json.loads(body) == {
+        "code": 400,
+        "type": "BadRequestException",
+        "message": "Invalid HTTP message.",
+    }
+
+
+@pytest.mark.parametrize("why", list(Why))
+def test_every_refusal_is_logged_and_counted_once_with_its_status(inference, why):
+    asked = RequestLine(b"GET", b"/a", "1.1")
+    refusal = Refusal(why, "/127.0.0.1:5", asked, monotonic() - 2.5)
+    status = inference.app._desk.refuse(refusal).status
+    (line,) = inference.lines
+    assert line[:5] == ("/127.0.0.1:5", b"GET", b"/a", "1.1", status)
+    assert 2500 <= line[5] < 60_000
+    assert inference.counts == [status]
+
+
+@pytest.mark.parametrize("why", [Why.TOO_LARGE, Why.EXPECTATION])
+def test_what_is_refused_by_its_head_gets_a_status_and_nothing_else(inference, why):
+    refusal = Refusal(why, "", RequestLine(b"GET", b"/", "1.1"), monotonic())
+    assert inference.app._desk.refuse(refusal)[2:] == (b"", b"")
