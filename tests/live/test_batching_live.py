@@ -113,11 +113,11 @@ async def test_jobs_that_wait_while_the_worker_is_busy_travel_together(
 
 async def test_an_idle_worker_never_waits_for_company(serve: Callable[..., LiveServer]) -> None:
     server = serve({"sizes.mar": {"sizes.py": SIZES}})
-    assert server.register("sizes.mar", batch_size=8, max_batch_delay=5000).status_code == 200
+    assert server.register("sizes.mar", batch_size=8, max_batch_delay=60000).status_code == 200
     began = time.monotonic()
     for _ in range(5):
         assert json.loads((await predict(server.inference, "sizes")).body)["size"] == 1
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 30
 
 
 async def test_strict_batching_waits_for_the_delay_counted_from_arrival(

