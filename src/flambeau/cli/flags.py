@@ -1,7 +1,8 @@
 """torchserve's command line: the parser, and its way to ``Flags`` and back.
 
-Used by ``cli.torchserve_command`` (what people type), ``cli.run`` (what the server process gets) and the
-reference page. Checks no file; argparse's abbreviations are part of the contract.
+The flags of the original are spelled out here, for their order and abbreviations are part of the
+contract; any other flag that a row of the settings table names is made from that row. Used by ``cli.torchserve_command`` (what people type), ``cli.run`` (what the server process gets) and the
+reference page. Checks no file.
 """
 
 from __future__ import annotations
@@ -10,9 +11,35 @@ import argparse
 from typing import TYPE_CHECKING
 
 from flambeau.config.load import Flags
+from flambeau.config.table import rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from flambeau.config.table import Row
+
+_ORIGINAL = frozenset(
+    (
+        *("--ts-config", "--model-store", "--workflow-store", "--models", "--log-config", "--ncs"),
+        *("--disable-token-auth", "--enable-model-api"),
+    )
+)
+"""Flags in the settings table that torchserve has always had."""
+
+
+def own_settings() -> list[Row]:
+    """Settings whose flag the original does not have; ``flambeau serve`` takes them alike."""
+    return [
+        row
+        for row in rows().values()
+        if row.setting.flag and row.setting.in_file and row.setting.flag not in _ORIGINAL
+    ]
+
+
+def explained(row: Row) -> str:
+    """What the help says about a setting's flag."""
+    sentence = row.setting.sentence.removesuffix(".")
+    return sentence[0].lower() + sentence[1:]
 
 
 def parser(prog: str = "torchserve") -> argparse.ArgumentParser:
@@ -36,7 +63,7 @@ def parser(prog: str = "torchserve") -> argparse.ArgumentParser:
         metavar="MODEL",
         help="models to load at start: all, or file, folder, URL, name=file ...",
     )
-    add("--log-config", metavar="FILE", help="log4j2.xml to take levels and file names from")
+    add("--log-config", metavar="FILE", help=explained(rows()["log_config"]))
     add("--cpp-log-config", metavar="FILE", help="accepted; there are no C++ workers")
     add("--foreground", action="store_true", help="stay until the server has ended")
     add(
@@ -52,13 +79,15 @@ def parser(prog: str = "torchserve") -> argparse.ArgumentParser:
         "--disable-token-auth",
         dest="disable_token_auth",
         action="store_true",
-        help="ask for no tokens",
+        help=explained(rows()["disable_token_authorization"]),
     )
     add(
         "--enable-model-api",
         action="store_true",
-        help="allow models to be registered and unregistered",
+        help=explained(rows()["enable_model_api"]),
     )
+    for row in own_settings():
+        add(row.setting.flag, dest=row.key, metavar="VALUE", help=explained(row))
     return tree
 
 
@@ -72,6 +101,7 @@ def server_parser() -> argparse.ArgumentParser:
 
 def flags_of(parsed: argparse.Namespace) -> Flags:
     """The flags in a parsed command line."""
+    own = {row.key: getattr(parsed, row.key) for row in own_settings()}
     return Flags(
         ts_config=parsed.ts_config,
         model_store=parsed.model_store,
@@ -83,7 +113,8 @@ def flags_of(parsed: argparse.Namespace) -> Flags:
         snapshots=not parsed.no_config_snapshots,
         disable_token_auth=parsed.disable_token_auth,
         enable_model_api=parsed.enable_model_api,
-        overrides=dict(split_setting(text) for text in getattr(parsed, "set", ())),
+        overrides={key: value for key, value in own.items() if value is not None}
+        | dict(split_setting(text) for text in getattr(parsed, "set", ())),
     )
 
 

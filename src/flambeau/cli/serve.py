@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from flambeau.cli import launch
-from flambeau.cli.flags import split_setting
+from flambeau.cli.flags import own_settings, split_setting
 from flambeau.cli.pidfile import PidFile
 from flambeau.cli.screen import CommandFailed, json_option, print_json
 from flambeau.config.load import Flags
 from flambeau.config.table import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _folder = click.Path(exists=True, file_okay=False, path_type=Path)
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -20,6 +24,15 @@ _pid_file = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where the pid is kept; default: .model_server.pid in the folder for temporary files.",
 )
+
+
+def _flags_of_table(command: Callable[..., None]) -> Callable[..., None]:
+    """``command`` with an option for each setting whose row names a flag of its own."""
+    for row in reversed(own_settings()):
+        help_text = f"{row.setting.sentence} Expected: {row.expected}."
+        option = click.option(row.setting.flag, row.key, metavar="VALUE", help=help_text)
+        command = option(command)
+    return command
 
 
 @click.command()
@@ -46,6 +59,7 @@ _pid_file = click.option(
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting; repeatable."
 )
+@_flags_of_table
 @click.option("--detach", is_flag=True, help="Return at once; the server goes on.")
 @_pid_file
 def serve(
@@ -63,6 +77,7 @@ def serve(
     settings: tuple[str, ...],
     detach: bool,
     pid_file: Path | None,
+    **own: str | None,
 ) -> None:
     """Start a server and stay with it until Ctrl-C or a stop.
 
@@ -79,6 +94,7 @@ def serve(
         overrides["default_workers_per_model"] = str(workers)
     if tokens is not None:
         overrides["disable_token_authorization"] = "false" if tokens else "true"
+    overrides |= {key: value for key, value in own.items() if value is not None}
     overrides |= dict(_setting(text) for text in settings)
     store, chosen = _store_of(archives, model_store)
     flags = Flags(
