@@ -45,11 +45,6 @@ class Readiness:
         """The archive at ``url`` has been registered after all."""
         self._failed.pop(url, None)
 
-    @property
-    def expected(self) -> int:
-        """How many start-up models there should be."""
-        return len(self._there()) + len(self._failed)
-
     def lacking(self) -> list[Lack]:
         """The start-up models without a worker that answers, each with the reason."""
         found = [

@@ -155,6 +155,13 @@ def test_what_the_archive_lacks_is_warned_of(check, pack):
     ]
 
 
+def test_an_archive_that_a_server_would_refuse_is_warned_of(check, pack):
+    archive = pack("e.mar", {"echo.py": ECHO}, handler="echo.py", config="useVenv: true")
+    warnings = json.loads(check(str(archive), "--json").stdout)["warnings"]
+    refusal = "model-config.yaml asks for useVenv, which this server cannot do."
+    assert warnings == [f"{refusal} Remove it to serve the model without."]
+
+
 def test_a_folder_and_another_handler_can_be_checked(check, tmp_path):
     folder = tmp_path / "unpacked" / "only"
     folder.mkdir(parents=True)

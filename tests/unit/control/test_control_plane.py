@@ -631,6 +631,14 @@ async def test_the_timeout_of_a_scale_call_really_drains(desk, seconds):
     assert desk.plane.worker_pids() == []
 
 
+async def test_minus_one_in_a_scale_call_means_not_given_and_changes_nothing(desk):
+    await desk.register(initial_workers=2, batch_size=3)
+    for values in ({"batch_size": -1}, {"max_batch_delay": -1}):
+        await desk.plane.scale(ScaleWorkers(model_name="m", **values))
+    (view,) = await desk.described()
+    assert (view["batchSize"], view["maxBatchDelay"], view["minWorkers"]) == (3, 100, 2)
+
+
 async def test_the_batching_of_a_live_model_changes_without_losing_a_request(desk, eventually):
     await desk.register(initial_workers=1)
     held = desk.mark("held")
