@@ -27,6 +27,7 @@ from flambeau.build import build
 from flambeau.config.options import TORCHSERVE_VERSION
 from flambeau.control.plane import ControlPlane
 from flambeau.http.listeners import Address, open_listener
+from flambeau.logs.logs import PAUSE
 from flambeau.metrics import accelerators
 from flambeau.metrics.printed import PrintedMetrics
 from flambeau.metrics.system import watch
@@ -34,6 +35,7 @@ from flambeau.rest.app import RestApp
 from flambeau.rest.desk import Desk
 from flambeau.rest.endpoints import elsewhere, served
 from flambeau.rest.route import Api, Site, When
+from flambeau.spread import spread
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -91,7 +93,7 @@ class Server:
             gate = parts.gate(options)
             metrics = parts.metrics(options, logs)
             started.callback(metrics.flush, last=True)
-            self._own(started, _flush(metrics, logs), "log flush")
+            self._own(started, _write_logs(metrics, logs), "log lines")
             store = parts.model_store(options, temp)
             await asyncio.to_thread(store.sweep)
             plane = self._make_plane(started, store, logs, metrics)
@@ -306,9 +308,8 @@ def _grpc_servers() -> type[GrpcServers]:
     return GrpcServers
 
 
-async def _flush(metrics: Metrics, logs: Logs) -> None:
-    pause = logs.flush()
+async def _write_logs(metrics: Metrics, logs: Logs) -> None:
     while True:
-        await asyncio.sleep(pause)
-        metrics.flush()
-        pause = logs.flush()
+        await asyncio.sleep(PAUSE)
+        await spread(metrics.form())
+        await spread(logs.form())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 from uuid import uuid4
@@ -20,6 +20,7 @@ from google.protobuf import message_factory
 from flambeau.errors import FlambeauError, MethodNotAllowed
 from flambeau.grpc.rpcs import Call
 from flambeau.grpc.status import code_of, shown, text_of
+from flambeau.logs.access import AccessLine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -162,8 +163,8 @@ class _Noted:
         self._written = True
         ms = int((monotonic() - self._began) * 1000)
         peer = peer_name(self._context.peer())
-        log = self._site.access_log
-        log.line(peer, b"gRPC", self._target, "2.0", status, ms, self.request_id)
+        line = AccessLine(time(), peer, b"gRPC", self._target, "2.0", status, ms, self.request_id)
+        self._site.access_log.add(line)
 
 
 def peer_name(peer: str) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from flambeau.control.plane import ControlPlane
+    from flambeau.logs.access import AccessLog
     from flambeau.security.gate import Gate
     from flambeau.security.tls import Pair
 
@@ -36,22 +37,6 @@ class Description(Protocol):
     @property
     def methods_by_name(self) -> Mapping[str, Any]:
         """Types and streaming of each method."""
-
-
-class AccessLog(Protocol):
-    """Where a line per answered call goes. Implemented by ``logs.logs``."""
-
-    def line(  # noqa: PLR0917 - called for every request; positional is quickest
-        self,
-        peer: str,
-        method: bytes,
-        target: bytes,
-        version: str,
-        status: int,
-        ms: int,
-        request_id: str = "",
-    ) -> None:
-        """One call was answered with ``status`` after ``ms`` milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

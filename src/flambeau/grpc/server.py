@@ -20,7 +20,8 @@ from flambeau.grpc.rpcs import INFERENCE, MANAGEMENT, Site
 
 if TYPE_CHECKING:
     from flambeau.control.plane import ControlPlane
-    from flambeau.grpc.rpcs import AccessLog, Place
+    from flambeau.grpc.rpcs import Place
+    from flambeau.logs.access import AccessLog
     from flambeau.security.gate import Gate
 
 logger = logging.getLogger("flambeau.grpc")

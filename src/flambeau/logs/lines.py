@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import NamedTuple
 
 import msgspec
 
@@ -19,16 +18,6 @@ _LEVELS = {
     logging.ERROR: "ERROR",
     logging.CRITICAL: "FATAL",
 }
-
-
-class Details(NamedTuple):
-    """What a JSON access line says beyond the text form."""
-
-    model: str = ""
-    version: str = ""
-    worker: str = ""
-    queue_ms: float | None = None
-    handler_ms: float | None = None
 
 
 class JsonLine(msgspec.Struct, omit_defaults=True, kw_only=True):

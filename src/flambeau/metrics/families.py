@@ -210,12 +210,12 @@ class Family:
             return Gauge()
         return Histogram(self._bounds)
 
-    def news(self) -> Iterator[tuple[tuple[str, ...], float]]:
-        """Label values and news of each cell that has any."""
-        for values, cell in self._cells.items():
-            value = cell.news()
-            if value is not None:
-                yield values, value
+    def news(self, piece: int) -> Iterator[list[tuple[tuple[str, ...], float]]]:
+        """Label values and news of the cells that have any; ``piece`` cells looked at in a step."""
+        cells = list(self._cells.items())
+        for first in range(0, len(cells), piece):
+            news = [(values, cell.news()) for values, cell in cells[first : first + piece]]
+            yield [(values, value) for values, value in news if value is not None]
 
     def describe(self) -> Iterable[Metric]:
         """The family without its samples: tells the registry which names it takes."""

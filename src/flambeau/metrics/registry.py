@@ -20,11 +20,12 @@ from prometheus_client import CollectorRegistry
 from flambeau.metrics.definitions import Definition, Kind, check_definition
 from flambeau.metrics.families import Counter, Family, Gauge
 from flambeau.metrics.loglines import model_line, server_line
-from flambeau.metrics.model import ModelMetrics
+from flambeau.metrics.model import PIECE, ModelMetrics
 from flambeau.metrics.prometheus import exposition
+from flambeau.spread import finish
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from flambeau.metrics.definitions import Definitions
     from flambeau.metrics.families import Cell
@@ -94,6 +95,8 @@ class Metrics:
         self.clock = clock
         self._registry = CollectorRegistry()
         self._models: dict[tuple[str, str], ModelMetrics] = {}
+        self.told: dict[ModelMetrics, None] = {}
+        """The recorders that were told something they have not counted yet."""
         self._complaints: set[str] = set()
         self._host = {"Level": "Host", "Hostname": self.hostname, "hostname": self.hostname}
         self._families: dict[str, Family] = {}
@@ -154,7 +157,7 @@ class Metrics:
 
     def expose(self, names: list[str]) -> bytes:
         """The text of a scrape, in format 0.0.4; ``names`` are the only samples wanted."""
-        self._settle()
+        finish(self._tally())
         if self._mode is Mode.LEGACY:
             names = [
                 name for name in names or _TRADITIONAL_COUNTERS if name in _TRADITIONAL_COUNTERS
@@ -164,31 +167,42 @@ class Metrics:
             return exposition(self._registry.restricted_registry(names).collect())
         return exposition(self._registry.collect())
 
-    def flush(self, *, last: bool = False) -> None:
-        """Hand the lines due to the sinks.
+    def form(self, *, last: bool = False) -> Iterator[None]:
+        """Form the lines due and hand them to the sinks; each step is short.
 
-        Called by a timer of the loop. A handler's values get a line each; of the server's own
-        metrics every series that changed gets one line a second, a counter's with what was added
-        since. ``last`` hands over everything.
+        Run by a timer of the loop. A handler's values get a line each; of the server's own metrics
+        every series that changed gets one line a second, a counter's with what was added since.
+        ``last`` hands over everything.
         """
-        self._settle()
-        if self.point_lines and self._model_sink is not None:
-            lines = [
-                model_line(series.head, value, series.tail, request_ids, timestamp)
-                for series, value, request_ids, timestamp in self.point_lines
-            ]
-            self.point_lines.clear()
-            self._model_sink(lines)
+        yield from self._tally()
+        yield from self._model_lines()
         now = self.clock()
         if self._server_sink is not None and (last or now - self._logged_at >= _LOG_EVERY):
             self._logged_at = now
-            lines = self._server_lines(int(now))
-            if lines:
-                self._server_sink(lines)
+            yield from self._server_lines(int(now))
 
-    def _settle(self) -> None:
-        for model in self._models.values():
-            model.settle()
+    def flush(self, *, last: bool = False) -> None:
+        """The same at once, for a caller that cannot wait."""
+        finish(self.form(last=last))
+
+    def _tally(self) -> Iterator[None]:
+        while self.told:
+            model = next(iter(self.told))
+            yield from model.tally()
+            # Nothing ran since its last list was found empty.
+            self.told.pop(model, None)
+
+    def _model_lines(self) -> Iterator[None]:
+        points, sink = self.point_lines, self._model_sink
+        left = len(points) if points and sink is not None else 0
+        while points and sink is not None and left > 0:
+            lines = []
+            for _ in range(min(left, len(points), PIECE)):
+                series, value, request_ids, timestamp = points.popleft()
+                lines.append(model_line(series.head, value, series.tail, request_ids, timestamp))
+            left -= PIECE
+            sink(lines)
+            yield
 
     def place(self, name: str, known: Mapping[str, str]) -> tuple[Family, tuple[str, ...]] | None:
         """The family called ``name`` and its label values; None when it is not kept.
@@ -263,24 +277,26 @@ class Metrics:
         found = self.place(name, {})
         return found[0].hold(found[1]) if found else None
 
-    def _server_lines(self, timestamp: int) -> list[str]:
-        lines: list[str] = []
+    def _server_lines(self, timestamp: int) -> Iterator[None]:
+        sink = self._server_sink
         for family in self._server:
             if self._mode is Mode.LEGACY and family.name in _TRADITIONAL_COUNTERS:
                 continue
-            for values, value in family.news():
-                dimensions = list(zip(family.labels, values, strict=True))[:-1]
-                lines.append(
+            for news in family.news(PIECE):
+                lines = [
                     server_line(
                         family.name,
                         family.unit,
                         value,
-                        dimensions,
+                        list(zip(family.labels, values, strict=True))[:-1],
                         hostname=self.hostname,
                         timestamp=timestamp,
                     )
-                )
-        return lines
+                    for values, value in news
+                ]
+                if lines and sink is not None:
+                    sink(lines)
+                yield
 
 
 def _camel(label: str) -> str:

@@ -7,10 +7,11 @@ errors; the access log and the counters are handed in and only ever told what ha
 from __future__ import annotations
 
 import logging
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Protocol
 
 from flambeau.errors import FlambeauError
+from flambeau.logs.access import AccessLine, Details
 from flambeau.rest.refusals import spelled
 from flambeau.rest.replies import (
     HeaderBlocks,
@@ -27,33 +28,12 @@ if TYPE_CHECKING:
     from flambeau.http.exchange import Exchange
     from flambeau.http.refusal import Refusal, Spelling
     from flambeau.jobs.job import Answer, Job
+    from flambeau.logs.access import AccessLog
     from flambeau.rest.route import Reply
 
-Details = tuple[str, str, str, float | None, float | None]
-"""Model, version, worker, and milliseconds in the queue and in the handler; None for unknown."""
 _log = logging.getLogger("flambeau.rest")
 ERROR = 400
 """The connection is closed from this status on: clients of the original count on it."""
-
-
-class AccessLog(Protocol):
-    """Where a line per answered request goes. Implemented by ``logs.logs``."""
-
-    detailed: bool
-    """Lines carry details; else they need not be made."""
-
-    def line(  # noqa: PLR0917 - called for every request; positional is quickest
-        self,
-        peer: str,
-        method: bytes,
-        target: bytes,
-        version: str,
-        status: int,
-        ms: int,
-        request_id: str = "",
-        details: Details | None = None,
-    ) -> None:
-        """One request was answered with ``status`` after ``ms`` milliseconds."""
 
 
 class RequestCount(Protocol):
@@ -71,7 +51,7 @@ class Desk:
     ) -> None:
         """``cors`` are the Access-Control headers of the settings, in order; None for none."""
         self.blocks = HeaderBlocks(cors or [])
-        self._access_log = access_log
+        self._add_line = access_log.add
         self._detailed = access_log.detailed
         self._count = count
 
@@ -84,7 +64,7 @@ class Desk:
         exchange.respond(status, phrase_of(status), block, reply.body, close=status >= ERROR)
         self.note(exchange, status, request_id)
 
-    def fail(  # noqa: PLR0917 - the shape of line
+    def fail(  # noqa: PLR0917 - the shape of note
         self,
         exchange: Exchange,
         request_id: str,
@@ -118,15 +98,18 @@ class Desk:
     ) -> None:
         """Log and count one answer; a stream is noted at its first piece."""
         ms = int((monotonic() - exchange.received) * 1000)
-        self._access_log.line(
-            exchange.peer,
-            exchange.method,
-            exchange.target,
-            exchange.http_version,
-            status,
-            ms,
-            request_id,
-            _details(job, answer) if self._detailed and job is not None else None,
+        self._add_line(
+            AccessLine(
+                time(),
+                exchange.peer,
+                exchange.method,
+                exchange.target,
+                exchange.http_version,
+                status,
+                ms,
+                request_id,
+                _details(job, answer) if self._detailed and job is not None else None,
+            )
         )
         self._count.requests(status)
 
@@ -135,7 +118,8 @@ class Desk:
         request_id = fresh_id()
         spelling = spelled(refusal.why, self.blocks, request_id)
         ms = int((monotonic() - refusal.received) * 1000)
-        self._access_log.line(refusal.peer, *refusal.asked, spelling.status, ms, request_id)
+        line = AccessLine(time(), refusal.peer, *refusal.asked, spelling.status, ms, request_id)
+        self._add_line(line)
         self._count.requests(spelling.status)
         return spelling
 
@@ -145,5 +129,5 @@ def _details(job: Job, answer: Answer | None) -> Details:
     name, version = job.model
     queue_ms = round((job.taken - job.arrived) * 1000, 3) if job.taken else None
     if answer is None:
-        return name, version, "", queue_ms, None
-    return name, version, answer.worker, queue_ms, answer.handler_us / 1000 or None
+        return Details(name, version, "", queue_ms)
+    return Details(name, version, answer.worker, queue_ms, answer.handler_us / 1000 or None)

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import grpc
 import pytest
 from google.protobuf import message_factory
+from msgspec.structs import astuple
 
 from flambeau.control.views import ModelPage, ModelSummary, Outcome, StatusView
 from flambeau.errors import ModelNotFound, ModelVersionNotFound
@@ -132,8 +133,8 @@ class Served:
         self.lines = []
         self.servers = GrpcServers(plane, gate, self, HEADERS)
 
-    def line(self, *values):
-        self.lines.append(values)
+    def add(self, line):
+        self.lines.append(astuple(line)[1:8])
 
     async def open(self, **place):
         self.channels = {}

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flambeau.logs.lines import Details, Stamps, visible
-from flambeau.logs.logs import LINES_A_FLUSH, LONGEST_PAUSE, SHORTEST_PAUSE, Logs
+from flambeau.logs.access import PIECE, AccessLine, Details
+from flambeau.logs.lines import Stamps, visible
+from flambeau.logs.logs import Logs
 from flambeau.logs.plan import OFF, FilePlan, Stream, default_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+NOW = 1_795_342_560.527
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3}"
 
 
@@ -58,13 +60,15 @@ def fail(text: str) -> None:
 
 
 def say(opened: Opened, target: bytes = b"/models?limit=2", **more) -> None:
-    opened.logs.access.line("/127.0.0.1:57272", b"GET", target, "1.1", 200, 3, **more)
+    line = AccessLine(NOW, "/127.0.0.1:57272", b"GET", target, "1.1", 200, 3, **more)
+    opened.logs.access.add(line)
 
 
 def test_an_access_line_has_the_traditional_form(open_logs):
     opened = open_logs()
     say(opened)
-    opened.logs.access.line("127.0.0.1", b"gRPC", b"/pkg.Service/Ping", "2.0", 0, 12)
+    line = AccessLine(NOW, "127.0.0.1", b"gRPC", b"/pkg.Service/Ping", "2.0", 0, 12)
+    opened.logs.access.add(line)
     first, second = opened.text("access_log").splitlines()
     assert re.fullmatch(
         rf'{TIME} - /127\.0\.0\.1:57272 "GET /models\?limit=2 HTTP/1\.1" 200 3', first
@@ -282,30 +286,40 @@ def test_closing_gives_logging_back(open_logs):
     assert "after the end" not in opened.text("ts_log")
 
 
-class TestPauses:
-    """The seconds after which the next flush is due."""
+class TestPieces:
+    """Lines are formed a few at a time, so that requests go between."""
 
-    def test_an_idle_server_wakes_up_rarely(self, open_logs):
-        logs = open_logs().logs
-        assert [logs.flush() for _ in range(3)] == [LONGEST_PAUSE] * 3
-
-    def test_a_busy_server_flushes_about_as_many_lines_each_time(self, open_logs):
+    def test_thousands_of_lines_are_formed_in_short_pieces(self, open_logs):
         opened = open_logs()
-        for _ in range(2 * LINES_A_FLUSH):
-            say(opened)
-        assert opened.logs.flush() == LONGEST_PAUSE / 2
-        for _ in range(LINES_A_FLUSH):
-            say(opened)
-        assert opened.logs.flush() == LONGEST_PAUSE / 2
+        for number in range(100 * PIECE):
+            say(opened, b"/%d" % number)
+        assert sum(1 for _ in opened.logs.form()) == 100
+        lines = opened.text("access_log").splitlines()
+        assert [int(re.search(r"/(\d+) HTTP", line)[1]) for line in lines] == [*range(1600)]
 
-    def test_there_is_a_shortest_pause_and_a_way_back(self, open_logs):
+    def test_what_comes_while_lines_are_formed_waits_for_the_next_time(self, open_logs):
         opened = open_logs()
-        for _ in range(100 * LINES_A_FLUSH):
-            say(opened)
-        assert opened.logs.flush() == SHORTEST_PAUSE
         say(opened)
-        assert opened.logs.flush() == LONGEST_PAUSE
-        assert opened.text("access_log").count("\n") == 100 * LINES_A_FLUSH + 1
+        pieces = 0
+        for _ in opened.logs.form():
+            say(opened, b"/later")
+            pieces += 1
+        assert pieces == 1
+        assert opened.text("access_log").count("\n") == 2
+
+    def test_lines_left_half_way_are_written_at_the_end(self, open_logs):
+        opened = open_logs()
+        for _ in range(3 * PIECE):
+            say(opened)
+        next(opened.logs.form())
+        assert opened.text("access_log").count("\n") == 3 * PIECE
+
+    def test_worker_output_is_formed_in_pieces_too(self, open_logs):
+        opened = open_logs()
+        for number in range(2 * PIECE):
+            opened.logs.model.write("W", "stdout", f"{number}")
+        assert sum(1 for _ in opened.logs.form()) == 2
+        assert opened.text("model_log").count("\n") == 2 * PIECE
 
 
 def test_stamps_have_milliseconds_after_a_comma():

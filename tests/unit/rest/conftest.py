@@ -11,6 +11,7 @@ import json
 from time import monotonic
 
 import pytest
+from msgspec.structs import astuple
 
 from flambeau.control.requests import DescribeModel, RegisterModel
 from flambeau.control.views import (
@@ -237,8 +238,8 @@ class Listener:
 
     detailed = False
 
-    def line(self, *values):
-        self.lines.append(values)
+    def add(self, line):
+        self.lines.append(astuple(line)[1:9])
 
     def requests(self, status):
         self.counts.append(status)
