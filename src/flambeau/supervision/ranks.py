@@ -55,6 +55,8 @@ class RankedChannel(Channel):
         asked = [super().ask(message, *answers)]
         asked += [other.ask(message, *answers) for other in self._others]
         ranks = {asyncio.ensure_future(one): rank for rank, one in enumerate(asked)}
+        for one in ranks:
+            one.add_done_callback(_noticed)
         waiting = set(ranks)
         answer: Any = None
         try:
@@ -65,10 +67,9 @@ class RankedChannel(Channel):
                     if isinstance(answer, Failed):
                         answer.cause += f" (rank {ranks[one]})"
                         return answer
-        finally:
+        finally:  # without awaiting: compiled, the next call would raise what this one did
             for one in ranks:
                 one.cancel()
-            await asyncio.gather(*ranks, return_exceptions=True)
         return answer
 
     def close(self) -> None:
@@ -89,6 +90,12 @@ class RankedChannel(Channel):
         if self.lost is None:
             self.lost = rank
             self.close()
+
+
+def _noticed(asked: asyncio.Future[Any]) -> None:
+    """Of several ranks that end one after the other, the first says what happened."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 class RankedWorker:

@@ -13,6 +13,7 @@ from flambeau.control.describe import describe
 from flambeau.errors import WorkerStartFailed
 from flambeau.supervision.launcher import Launchers
 from flambeau.supervision.state import State
+from flambeau.transport.messages import Kind, Ping, Pong
 from tests.processes import alive, environment_of
 
 pytestmark = pytest.mark.usefixtures("loud_loop")
@@ -98,6 +99,8 @@ async def test_every_process_knows_its_rank(ranked):
 
 async def test_the_devices_of_a_command_are_all_its_processes_see(spawns, command):
     worker = await spawns.launch(replace(command(), ranks=2, devices=(2, 3)))
+    for member in worker._members:  # then it is the program we look at
+        assert await member.channel.ask(Ping(), Kind.PONG) == Pong()
     assert {environment_of(pid)["CUDA_VISIBLE_DEVICES"] for pid in worker.pids} == {"2,3"}
     await worker.stop(5)
 
