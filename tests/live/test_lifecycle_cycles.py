@@ -41,6 +41,7 @@ def cycle(server: LiveServer, client: httpx.Client) -> None:
     assert unregistered.status_code == 200, unregistered.text
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_thousand_cycles_leave_no_process_descriptor_folder_or_memory(
     serve: Callable[..., LiveServer],

@@ -21,6 +21,7 @@ from flambeau.metrics.definitions import Definition, Kind, check_definition
 from flambeau.metrics.families import Counter, Family, Gauge
 from flambeau.metrics.loglines import model_line, server_line
 from flambeau.metrics.model import PIECE, ModelMetrics
+from flambeau.metrics.own import OWN
 from flambeau.metrics.prometheus import exposition
 from flambeau.spread import finish
 
@@ -35,23 +36,6 @@ if TYPE_CHECKING:
     Sink = Callable[[list[str]], None]
     PointLine = tuple[Series, float, str, int]
 
-_SECONDS = (
-    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
-    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0),
-)
-_SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
-_VERSION = ("model_name", "model_version")
-_OWN: tuple[tuple[str, Kind, tuple[str, ...], str, tuple[float, ...]], ...] = (
-    ("flambeau_request_seconds", Kind.HISTOGRAM, _VERSION, "Arrival to answer.", _SECONDS),
-    ("flambeau_queue_seconds", Kind.HISTOGRAM, _VERSION, "Arrival to leaving the queue.", _SECONDS),
-    ("flambeau_batch_wait_seconds", Kind.HISTOGRAM, _VERSION, "Collecting a batch.", _SECONDS),
-    ("flambeau_handler_seconds", Kind.HISTOGRAM, _VERSION, "Handler, for each batch.", _SECONDS),
-    ("flambeau_batch_size", Kind.HISTOGRAM, _VERSION, "Requests in a batch.", _SIZES),
-    ("flambeau_rejected_total", Kind.COUNTER, (*_VERSION, "reason"), "Requests refused.", ()),
-    ("flambeau_cancelled_total", Kind.COUNTER, _VERSION, "Clients gone before the answer.", ()),
-    ("flambeau_worker_restarts_total", Kind.COUNTER, _VERSION, "Workers started again.", ()),
-    ("flambeau_workers", Kind.GAUGE, (*_VERSION, "state"), "Workers in each state.", ()),
-)
 _TRADITIONAL_COUNTERS = (
     "ts_inference_requests_total",
     "ts_inference_latency_microseconds",
@@ -100,8 +84,8 @@ class Metrics:
         self._complaints: set[str] = set()
         self._host = {"Level": "Host", "Hostname": self.hostname, "hostname": self.hostname}
         self._families: dict[str, Family] = {}
-        for name, kind, labels, help_text, bounds in _OWN:
-            self._add(Family(Definition(name, "", kind, labels), help_text, bounds))
+        for own in OWN:
+            self._add(Family(own.definition, own.sentence, own.bounds))
         self._server = [family for family in map(Family, definitions.server) if self._add(family)]
         self._model_names = {one.name for one in definitions.model if self._add(Family(one))}
         self._logged_at = 0.0
