@@ -82,6 +82,8 @@ class ModelVersion:
         self.max_workers = spec.max_workers
         self.wanted = 0
         """Workers to have now: within the bounds, or none of them while asleep."""
+        self._put_to_sleep = False
+        """By a policy, which is another thing than being scaled to nothing by a call."""
         self.slots: list[Slot] = []
         self.round = VersionRound(workshop.devices, spec.device_type, spec.device_ids)
         self._title = (spec.name, spec.version)
@@ -108,7 +110,7 @@ class ModelVersion:
 
         Raises one of the Unavailable errors when no worker can take it in time.
         """
-        if self.asleep:
+        if not self.slots and self.asleep:
             self.want(1, "a request came")
         if not self.slots or self._closed is not None:
             raise self._refuse(self._closed or NoWorker(self._no_worker(job)))
@@ -162,6 +164,7 @@ class ModelVersion:
         if self._closed is not None:
             raise self._closed
         wanted = within(count, self.min_workers, self.max_workers) if count > 0 else 0
+        self._put_to_sleep = not wanted
         if wanted == self.wanted:
             return []
         logger.info("%s %s wants %d workers: %s", *self._title, wanted, reason)
@@ -169,8 +172,10 @@ class ModelVersion:
 
     @property
     def asleep(self) -> bool:
-        """No worker is wanted, though the bounds allow some: one comes when it is asked for."""
-        return not self.wanted and self.max_workers > 0 and self._closed is None
+        """A policy wants no worker, though the bounds allow some: one comes when it is asked for."""
+        return (
+            self._put_to_sleep and not self.wanted and self.max_workers > 0 and self._closed is None
+        )
 
     def change(self, values: Given) -> None:
         """Change values of the live version that a scale call may; no job is lost, workers go on."""

@@ -89,13 +89,14 @@ async def test_new_bounds_move_the_wish_only_as_far_as_they_must(live):
         assert (version.wanted, len(version.slots)) == (wanted, wanted)
 
 
-async def test_scaled_to_zero_is_refused_and_asleep_is_woken(live):
+async def test_scaled_to_nothing_is_refused_and_put_to_sleep_is_woken(live):
     one = await live()
-    one.version.scale(0, 0)
-    assert not one.version.asleep
-    with pytest.raises(NoWorker):
-        one.ask()
-    one.version.scale(0, 1)
+    for least, most in ((0, 0), (0, 1)):  # the call has not said that workers come by themselves
+        one.version.scale(least, most)
+        assert not one.version.asleep
+        with pytest.raises(NoWorker):
+            one.ask()
+    one.version.want(0, "quiet")
     assert one.version.asleep
     assert (await one.ask()).error is None
 
