@@ -37,3 +37,36 @@ def test_no_class_has_keywords_which_mypyc_drops_without_a_word(path: Path) -> N
     assert [each.name for each in classes if each.keywords] == []
     bases = {ast.unparse(base) for each in classes for base in each.bases}
     assert not bases & {"msgspec.Struct", "Struct"}, "leave this module out: hook mypyc, exclude"
+
+
+def only_for_checking(tree: ast.Module) -> set[str]:
+    """Names imported under TYPE_CHECKING."""
+    return {
+        alias.asname or alias.name
+        for block in tree.body
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for each in block.body
+        if isinstance(each, ast.ImportFrom | ast.Import)
+        for alias in each.names
+    }
+
+
+@pytest.mark.parametrize("path", COMPILED, ids=lambda path: str(path.relative_to(ROOT / "src")))
+def test_fields_of_dataclasses_are_annotated_with_what_is_imported_when_compiled(
+    path: Path,
+) -> None:
+    # mypyc looks these names up when the module is imported, and finds no builtin `object` either.
+    tree = ast.parse(path.read_text())
+    missing = only_for_checking(tree) | {"object"}
+    for each in ast.walk(tree):
+        if isinstance(each, ast.ClassDef) and any(
+            "dataclass" in ast.unparse(d) for d in each.decorator_list
+        ):
+            names = {
+                name.id
+                for field in each.body
+                if isinstance(field, ast.AnnAssign)
+                for name in ast.walk(field.annotation)
+                if isinstance(name, ast.Name)
+            }
+            assert not names & missing, f"{each.name}: import these when it runs, or write Any"
