@@ -70,3 +70,34 @@ def test_fields_of_dataclasses_are_annotated_with_what_is_imported_when_compiled
                 if isinstance(name, ast.Name)
             }
             assert not names & missing, f"{each.name}: import these when it runs, or write Any"
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
+
+
+def test_classes_of_compiled_modules_have_only_compiled_children() -> None:
+    # A compiled class cannot be extended by one that is not: starting would end in a TypeError.
+    native = {
+        (module_of(path), each.name)
+        for path in COMPILED
+        for each in ast.parse(path.read_text()).body
+        if isinstance(each, ast.ClassDef)
+        and not {ast.unparse(base) for base in each.bases} & {"Protocol", "NamedTuple", "StrEnum"}
+    }
+    children = []
+    for path in sorted(set(ROOT.glob("src/flambeau/**/*.py")) - set(COMPILED)):
+        tree = ast.parse(path.read_text())
+        known = {
+            alias.asname or alias.name
+            for each in ast.walk(tree)
+            if isinstance(each, ast.ImportFrom)
+            for alias in each.names
+            if (each.module, alias.name) in native
+        }
+        children += [
+            f"{module_of(path)}.{each.name}"
+            for each in ast.walk(tree)
+            if isinstance(each, ast.ClassDef) and {ast.unparse(base) for base in each.bases} & known
+        ]
+    assert children == [], "compile these too: pyproject.toml, hook mypyc, include"
