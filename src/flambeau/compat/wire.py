@@ -8,13 +8,14 @@ worker (``ts.protocol.otf_message_handler``, ``ts.service``): integers are big-e
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from flambeau.worker.failures import PREDICTION_FAILED
 from flambeau.worker.results import UNSUPPORTED, UnsupportedOutput, to_bytes
 from flambeau.worker.rows import decode_json, decode_text, media_type
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Mapping, Sequence
 
     from flambeau.worker.context import Context
@@ -30,14 +31,7 @@ _INT = struct.Struct("!i")
 _END = _INT.pack(END_OF_LIST)
 
 
-class Connection(Protocol):
-    """What messages are read from: a socket."""
-
-    def recv(self, size: int, /) -> bytes:
-        """Up to ``size`` bytes; none when the other side has closed."""
-
-
-def retrieve_msg(conn: Connection) -> tuple[bytearray, Any]:
+def retrieve_msg(conn: socket.socket) -> tuple[bytearray, Any]:
     """The next message: its command, and a dict (load) or a list of requests (predict).
 
     Raises ValueError for an unknown command, SystemExit when the other side has closed.
@@ -50,7 +44,7 @@ def retrieve_msg(conn: Connection) -> tuple[bytearray, Any]:
     raise ValueError(f"Invalid command: {command!r}")
 
 
-def _bytes(conn: Connection, size: int) -> bytearray:
+def _bytes(conn: socket.socket, size: int) -> bytearray:
     received = bytearray()
     while len(received) < size:
         piece = conn.recv(size - len(received))
@@ -60,15 +54,15 @@ def _bytes(conn: Connection, size: int) -> bytearray:
     return received
 
 
-def _int(conn: Connection) -> int:
+def _int(conn: socket.socket) -> int:
     return int(_INT.unpack(_bytes(conn, int_size))[0])
 
 
-def _field(conn: Connection) -> bytearray:
+def _field(conn: socket.socket) -> bytearray:
     return _bytes(conn, _int(conn))
 
 
-def _load_message(conn: Connection) -> dict[str, Any]:
+def _load_message(conn: socket.socket) -> dict[str, Any]:
     message: dict[str, Any] = {"modelName": _field(conn), "modelPath": _field(conn)}
     message["batchSize"] = _int(conn)
     message["handler"] = _field(conn)
@@ -79,7 +73,7 @@ def _load_message(conn: Connection) -> dict[str, Any]:
     return message
 
 
-def _requests(conn: Connection) -> list[dict[str, Any]]:
+def _requests(conn: socket.socket) -> list[dict[str, Any]]:
     requests = []
     while (size := _int(conn)) != END_OF_LIST:
         request: dict[str, Any] = {"requestId": _bytes(conn, size), "headers": []}
@@ -92,7 +86,7 @@ def _requests(conn: Connection) -> list[dict[str, Any]]:
     return requests
 
 
-def _parameter(conn: Connection, name_size: int) -> dict[str, Any]:
+def _parameter(conn: socket.socket, name_size: int) -> dict[str, Any]:
     name = _bytes(conn, name_size).decode()
     content_type = _field(conn).decode()
     value: Any = _field(conn)

@@ -13,7 +13,7 @@ import asyncio
 from collections import deque
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from flambeau.errors import DeadlineExceeded, RequestTooLarge, WorkerDied, WorkerTimedOut
 from flambeau.jobs.deadlines import Deadlines
@@ -21,26 +21,14 @@ from flambeau.jobs.pulse import BEAT
 from flambeau.transport.frames import ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
     from flambeau.errors import FlambeauError, Unavailable
     from flambeau.jobs.batching import Batcher
     from flambeau.jobs.feed import Batch, Feed
     from flambeau.jobs.job import Job
     from flambeau.jobs.modes import FeedMaker
     from flambeau.metrics.model import ModelMetrics
-    from flambeau.supervision.channel import Channel
+    from flambeau.supervision.launcher import Worker
     from flambeau.transport.messages import Replies
-
-
-class ReadyWorker(Protocol):
-    """A loaded worker as dispatch needs it. Implemented by ``supervision.process``."""
-
-    channel: Channel
-    name: str
-
-    def died_of_kill(self) -> Awaitable[bool]:
-        """Whether the process was ended by SIGKILL, as the system does when memory is short."""
 
 
 class Dispatcher:
@@ -130,7 +118,7 @@ class Dispatcher:
         self._metrics.cancelled()
         self._emptied.set()
 
-    async def serve(self, worker: ReadyWorker, retire: asyncio.Future[None]) -> None:
+    async def serve(self, worker: Worker, retire: asyncio.Future[None]) -> None:
         """Feed ``worker`` until ``retire`` is done and it has answered all it holds.
 
         Raises WorkerDied when the worker ends, WorkerTimedOut when it takes too long; in both

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from time import monotonic, time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from flambeau.errors import FlambeauError
 from flambeau.logs.access import AccessLine, Details
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from flambeau.http.refusal import Refusal, Spelling
     from flambeau.jobs.job import Answer, Job
     from flambeau.logs.access import AccessLog
+    from flambeau.metrics.registry import Metrics
     from flambeau.rest.route import Reply
 
 _log = logging.getLogger("flambeau.rest")
@@ -36,18 +37,11 @@ ERROR = 400
 """The connection is closed from this status on: clients of the original count on it."""
 
 
-class RequestCount(Protocol):
-    """Where answers are counted. Implemented by ``metrics.registry``."""
-
-    def requests(self, status: int) -> None:
-        """One request was answered with ``status``."""
-
-
 class Desk:
     """Writes to exchanges; knows the headers all answers share."""
 
     def __init__(
-        self, access_log: AccessLog, count: RequestCount, cors: HeaderPairs | None = None
+        self, access_log: AccessLog, count: Metrics, cors: HeaderPairs | None = None
     ) -> None:
         """``cors`` are the Access-Control headers of the settings, in order; None for none."""
         self.blocks = HeaderBlocks(cors or [])

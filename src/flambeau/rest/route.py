@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flambeau.control.plane import ControlPlane
     from flambeau.http.exchange import Exchange
     from flambeau.jobs.job import Answer, Part
+    from flambeau.metrics.registry import Metrics
     from flambeau.rest.query import Query
     from flambeau.security.gate import Gate
 
@@ -93,13 +94,6 @@ Result = Reply | Inference | Coroutine[Any, Any, Reply]
 Function = Callable[["Call"], Result]
 
 
-class Scrape(Protocol):
-    """What ``/metrics`` asks."""
-
-    def expose(self, names: list[str]) -> bytes:
-        """The named families, or all, in the Prometheus text format."""
-
-
 @dataclass(frozen=True, slots=True)
 class Site:
     """What the functions of one listener may use."""
@@ -108,7 +102,7 @@ class Site:
     endpoints: tuple[Endpoint, ...]
     apis: frozenset[Api]
     gate: Gate
-    metrics: Scrape | None = None
+    metrics: Metrics | None = None
     server_version: str = ""
     elsewhere: tuple[Endpoint, ...] = ()
     """Rows that the API description names although another listener serves them."""
