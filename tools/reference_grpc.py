@@ -17,7 +17,7 @@ from google.protobuf.descriptor_pb2 import (
 )
 from protos import PROTOS, compiled
 
-from flambeau.grpc.rpcs import INFERENCE, MANAGEMENT, Rpc, Service
+from flambeau.grpc.rpcs import INFERENCE, MANAGEMENT, Rpc, RpcService
 from flambeau.grpc.server import SERVICES
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def comments(described: FileDescriptorProto) -> dict[tuple[int, ...], str]:
     }
 
 
-def service_lines(api: str, service: Service) -> Iterator[str]:
+def service_lines(api: str, service: RpcService) -> Iterator[str]:
     """One service: its calls, then its messages."""
     described, _ = compiled(file_of(service), "--include_source_info")
     texts = comments(described)
@@ -108,7 +108,7 @@ def service_lines(api: str, service: Service) -> Iterator[str]:
         yield "\n".join(lines)
 
 
-def file_of(service: Service) -> str:
+def file_of(service: RpcService) -> str:
     """The .proto file that declares a service."""
     return next(
         path.name

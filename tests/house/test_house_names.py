@@ -70,3 +70,28 @@ def test_process_is_a_thing_and_not_a_verb() -> None:
 def test_words_are_told_apart() -> None:
     assert words("parseBaseData") == ["parse", "base", "data"]
     assert words("_database_path") == ["database", "path"]
+
+
+# Users of the original write these names, and its modules and commands have one each.
+OF_THE_ORIGINAL = {"ArgParser", "Manifest", "Service"}
+
+
+def public_classes() -> dict[str, list[str]]:
+    """Name of a class to the files that define it."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.name.endswith("_pb2.py"):
+            continue
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+    return found
+
+
+def test_a_class_name_means_one_thing() -> None:
+    doubled = {
+        name: files
+        for name, files in public_classes().items()
+        if len(files) > 1 and name not in OF_THE_ORIGINAL
+    }
+    assert doubled == {}, "one name for two things: rename one of them"

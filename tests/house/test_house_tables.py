@@ -57,7 +57,7 @@ ROWS = {
     ),
     "metrics/own.py": (
         "OWN: Final = (\n",
-        '    Own("flambeau_made_up_total", Kind.COUNTER, (), "A made-up metric."),\n',
+        '    Own("flambeau_made_up_total", MetricKind.COUNTER, (), "A made-up metric."),\n',
     ),
 }
 """File of a table, the line at which a row is added, and the row. A class goes before its line."""

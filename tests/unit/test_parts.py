@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flambeau import parts
-from flambeau.config.load import Flags, Source, settle
+from flambeau.config.load import Flags, SourceFile, settle
 from flambeau.config.options import Options
 from flambeau.errors import ModelNotFound
 from flambeau.rest.route import Api
@@ -76,7 +76,7 @@ def test_defaults_of_models_reach_their_version():
         '"maxBatchDelay": 5, "responseTimeout": 6, "startupTimeout": 0, '
         '"runtimeType": "python3"}}}\n'
     )
-    loaded = settle(Flags(), {}, Path("/"), Source(Path("/config.properties"), text))
+    loaded = settle(Flags(), {}, Path("/"), SourceFile(Path("/config.properties"), text))
     found = parts.defaults(loaded.options)
     assert [found.values[name] for name in ("queue_size", "response_timeout")] == [7, 8]
     assert found.values["startup_timeout"] == 9

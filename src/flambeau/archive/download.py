@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from flambeau.archive import quarantine
 from flambeau.archive.addresses import AddressRefused
 from flambeau.archive.s3 import S3Source
-from flambeau.archive.transfer import Body, Broken, Refused, Transfer, failures
+from flambeau.archive.transfer import Body, Broken, DownloadRefused, Transfer, failures
 from flambeau.archive.web import WebSource, without_secrets
 from flambeau.errors import DownloadFailed
 
@@ -59,8 +59,8 @@ class Downloader:
                 room = shutil.disk_usage(self._folder).free
                 digest = Transfer(source, file, room, self._limits).run()
                 _compare(digest, sha256)
-                quarantine.settle(Path(file.name), target)
-        except (Refused, AddressRefused) as error:
+                quarantine.move_in(Path(file.name), target)
+        except (DownloadRefused, AddressRefused) as error:
             log.warning("download refused url=%s cause=%s", shown, error)
             raise DownloadFailed(f"{failed}: {error}") from error
         except failures() as error:
@@ -79,7 +79,7 @@ class Downloader:
 
 def _compare(digest: str, wanted: str | None) -> None:
     if wanted is not None and digest != wanted.lower():
-        raise Refused(f"its sha256 is {digest}, not {wanted.lower()}")
+        raise DownloadRefused(f"its sha256 is {digest}, not {wanted.lower()}")
 
 
 class LocalSource:
@@ -98,7 +98,7 @@ class LocalSource:
 def _open_local(url: str) -> IO[bytes]:
     parts = urlsplit(url)
     if parts.netloc.lower() not in {"", "localhost"}:
-        raise Refused(f"a file URL names no host, this one names {parts.netloc}")
+        raise DownloadRefused(f"a file URL names no host, this one names {parts.netloc}")
     # Without O_NONBLOCK, opening a named pipe would wait for its writer.
     file = os.fdopen(os.open(unquote(parts.path), os.O_RDONLY | os.O_NONBLOCK), "rb")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

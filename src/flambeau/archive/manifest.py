@@ -2,8 +2,8 @@
 
 Read by ``archive.store`` after unpacking and written by ``archive.mar`` when packing. Reading is
 as tolerant as TorchServe's: unknown keys stay in the raw document, numbers stand for their text.
-It never decides what a registration may override: the caller asks ``settled_name`` and
-``settled_runtime`` with what the request says.
+It never decides what a registration may override: the caller asks ``chosen_name`` and
+``chosen_runtime`` with what the request says.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     description: str | None = None
     model: ModelEntry = ModelEntry()
 
-    def settled_name(self, override: str | None = None) -> str:
+    def chosen_name(self, override: str | None = None) -> str:
         """The name to serve under; a blank override counts as none. Raises InvalidModel."""
         name = override or self.model.model_name
         if not name:
             raise InvalidModel(NO_NAME)
         return name
 
-    def settled_runtime(self, override: str | None = None) -> RuntimeType:
+    def chosen_runtime(self, override: str | None = None) -> RuntimeType:
         """The runtime to use. Raises BadRequest for a wrong override, InvalidModel for none."""
         if override is not None:
             try:

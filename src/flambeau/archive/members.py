@@ -17,7 +17,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 DRIVE = re.compile(r"[A-Za-z]:")
 
 
-class Refused(ValueError):  # noqa: N818 -- it reads as the sentence it is
+class MemberRefused(ValueError):  # noqa: N818 -- it reads as the sentence it is
     """A rule is broken; the text names the member and the rule."""
 
 
@@ -38,22 +38,22 @@ def shown(name: str) -> str:
 
 
 def split_name(name: str) -> tuple[str, ...]:
-    """The components of a member's name. Raises Refused for anything but a plain relative path."""
+    """The components of a member's name. Raises MemberRefused for anything but a plain relative path."""
     if CONTROL.search(name):
-        raise Refused(f"member {shown(name)} has a control character in its name")
+        raise MemberRefused(f"member {shown(name)} has a control character in its name")
     if "\\" in name:
-        raise Refused(f"member {shown(name)} has a backslash in its name")
+        raise MemberRefused(f"member {shown(name)} has a backslash in its name")
     if name.startswith("/") or DRIVE.match(name):
-        raise Refused(f"member {shown(name)} has an absolute name")
+        raise MemberRefused(f"member {shown(name)} has an absolute name")
     try:
         length = len(name.encode())
     except UnicodeEncodeError:
-        raise Refused(f"member {shown(name)} has a name that is no valid text") from None
+        raise MemberRefused(f"member {shown(name)} has a name that is no valid text") from None
     if length > MOST_NAME_BYTES:
-        raise Refused(f"member {shown(name)} has a name longer than {MOST_NAME_BYTES} bytes")
+        raise MemberRefused(f"member {shown(name)} has a name longer than {MOST_NAME_BYTES} bytes")
     parts = name.split("/")
     if ".." in parts:
-        raise Refused(f"member {shown(name)} leads out of the archive ('..')")
+        raise MemberRefused(f"member {shown(name)} leads out of the archive ('..')")
     return tuple(part for part in parts if part not in ("", "."))
 
 
@@ -76,48 +76,48 @@ class MemberDoor:
         self._open_folders(parts)
 
     def file(self, parts: tuple[str, ...]) -> None:
-        """Admit a file. Raises Refused when its name is taken, whatever the case."""
+        """Admit a file. Raises MemberRefused when its name is taken, whatever the case."""
         self._member()
         if not parts:
-            raise Refused("a file in it has no name")
+            raise MemberRefused("a file in it has no name")
         self._open_folders(parts[:-1])
         name = "/".join(parts)
         key = _folded(name)
         if key in self._folders:
-            raise Refused(f"member {shown(name)} is a file and a folder at once")
+            raise MemberRefused(f"member {shown(name)} is a file and a folder at once")
         taken = self._files.get(key)
         if taken == name:
-            raise Refused(f"member {shown(name)} is in it twice")
+            raise MemberRefused(f"member {shown(name)} is in it twice")
         if taken is not None:
-            raise Refused(f"members {shown(taken)} and {shown(name)} differ only in case")
+            raise MemberRefused(f"members {shown(taken)} and {shown(name)} differ only in case")
         self._files[key] = name
 
     def size(self, amount: int) -> None:
-        """Count unpacked bytes. Raises Refused when they are too many."""
+        """Count unpacked bytes. Raises MemberRefused when they are too many."""
         self._bytes += amount
         if self._bytes <= self._most_bytes:
             return
         if self._by_ratio:
-            raise Refused(
+            raise MemberRefused(
                 f"it unpacks to more than {self._limits.ratio} times its size "
                 f"(over {self._most_bytes} bytes)"
             )
-        raise Refused(f"it unpacks to more than {self._most_bytes} bytes")
+        raise MemberRefused(f"it unpacks to more than {self._most_bytes} bytes")
 
     def _member(self) -> None:
         self._members += 1
         if self._members > self._limits.members:
-            raise Refused(f"it has more than {self._limits.members} members")
+            raise MemberRefused(f"it has more than {self._limits.members} members")
 
     def _open_folders(self, parts: tuple[str, ...]) -> None:
         for depth in range(1, len(parts) + 1):
             name = "/".join(parts[:depth])
             key = _folded(name)
             if key in self._files:
-                raise Refused(f"member {shown(name)} is a file and a folder at once")
+                raise MemberRefused(f"member {shown(name)} is a file and a folder at once")
             taken = self._folders.setdefault(key, name)
             if taken != name:
-                raise Refused(f"folders {shown(taken)} and {shown(name)} differ only in case")
+                raise MemberRefused(f"folders {shown(taken)} and {shown(name)} differ only in case")
 
 
 def _folded(name: str) -> str:

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flambeau.archive.members import ArchiveLimits, MemberDoor, Refused, split_name
+from flambeau.archive.members import ArchiveLimits, MemberDoor, MemberRefused, split_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,7 +138,7 @@ class Contents:
         try:
             for name in self.files:
                 door.file(split_name(name))
-        except Refused as error:
+        except MemberRefused as error:
             raise PackingError(f"the archive could not be served: {error}") from error
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from flambeau.archive.transfer import Refused
+from flambeau.archive.transfer import DownloadRefused
 from flambeau.errors import InternalError
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ PREFIX = ".download-"
 def quarantine(folder: Path) -> Iterator[IO[bytes]]:
     """A new hidden file in ``folder``, gone at the end unless it was given a name.
 
-    Raises Refused when the folder cannot be written to.
+    Raises DownloadRefused when the folder cannot be written to.
     """
     try:
         file = tempfile.NamedTemporaryFile(  # noqa: SIM115 -- closed below
             prefix=PREFIX, dir=folder, delete=False
         )
     except OSError as error:
-        raise Refused(f"the model store cannot be written to ({error.strerror})") from error
+        raise DownloadRefused(f"the model store cannot be written to ({error.strerror})") from error
     try:
         with file:
             fcntl.flock(file, fcntl.LOCK_EX)  # a live download, for sweep()
@@ -46,7 +46,7 @@ def quarantine(folder: Path) -> Iterator[IO[bytes]]:
         Path(file.name).unlink(missing_ok=True)
 
 
-def settle(part: Path, target: Path) -> None:
+def move_in(part: Path, target: Path) -> None:
     """Give a complete file its name. Claiming the name first makes sure nothing is replaced.
 
     Raises InternalError when ``target`` exists.

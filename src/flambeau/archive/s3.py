@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from flambeau.archive.transfer import Body, Broken, Refused
+from flambeau.archive.transfer import Body, Broken, DownloadRefused
 from flambeau.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -168,17 +168,17 @@ def _translated() -> Iterator[None]:
             "the server, or give its machine a role"
         ) from error
     except (sdk.FlexibleChecksumError, sdk.ParamValidationError) as error:
-        raise Refused(" ".join(str(error).split())) from error
+        raise DownloadRefused(" ".join(str(error).split())) from error
     except sdk.BotoCoreError as error:
         raise Broken(str(error)) from error
 
 
-def _answered(response: dict[str, Any]) -> Refused | Broken:
+def _answered(response: dict[str, Any]) -> DownloadRefused | Broken:
     """The error for an answer that is no object."""
     code = response["Error"].get("Code", "")
     said = response["Error"].get("Message", "")
     if code in CHANGED:
-        return Refused("it was changed while it was downloaded")
+        return DownloadRefused("it was changed while it was downloaded")
     if response["ResponseMetadata"]["HTTPStatusCode"] in CLIENT_FAULT:
-        return Refused(f"S3 answered {code}: {said}")
+        return DownloadRefused(f"S3 answered {code}: {said}")
     return Broken(f"S3 answered {code}: {said}")

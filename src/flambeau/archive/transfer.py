@@ -23,7 +23,7 @@ CHUNK = 1 << 20
 PROGRESS_SECONDS = 5.0
 
 
-class Refused(Exception):  # noqa: N818 -- it reads as the sentence it is
+class DownloadRefused(Exception):  # noqa: N818 -- it reads as the sentence it is
     """A rule forbids the download; the text is for the client. Trying again would not help."""
 
 
@@ -83,7 +83,7 @@ class Source(Protocol):
     def open(self, start: int, mark: str) -> AbstractContextManager[Body]:
         """The archive from byte ``start`` on if it still has ``mark``, else from the beginning.
 
-        Raises Refused, or one of ``failures``.
+        Raises DownloadRefused, or one of ``failures``.
         """
 
 
@@ -106,7 +106,7 @@ class Transfer:
     def run(self) -> str:
         """Copy everything; the sha256 of it, in hex.
 
-        Raises Refused, or one of ``failures`` when going on is impossible or has not helped.
+        Raises DownloadRefused, or one of ``failures`` when going on is impossible or has not helped.
         """
         tries = 0
         while True:
@@ -140,9 +140,9 @@ class Transfer:
             self._size = self._size or body.size
         most, size = self._limits.most_bytes, self._size
         if size is not None and size > most:
-            raise Refused(f"it has {size} bytes, more than the {most} allowed")
+            raise DownloadRefused(f"it has {size} bytes, more than the {most} allowed")
         if size is not None and size > self._room:
-            raise Refused(f"it has {size} bytes, the model store has room for {self._room}")
+            raise DownloadRefused(f"it has {size} bytes, the model store has room for {self._room}")
 
     def _copy(self, stream: Readable) -> None:
         most = self._limits.most_bytes
@@ -150,7 +150,7 @@ class Transfer:
         while chunk := stream.read(CHUNK):
             self._copied += len(chunk)
             if self._copied > most:
-                raise Refused(f"it has more than the {most} bytes allowed")
+                raise DownloadRefused(f"it has more than the {most} bytes allowed")
             self._digest.update(chunk)
             save(chunk, self._file)
             now = time.monotonic()
@@ -167,11 +167,11 @@ class Transfer:
 
 
 def save(chunk: bytes, file: IO[bytes], *, last: bool = False) -> None:
-    """Write ``chunk``; the last one also to the disk itself. Raises Refused: the disk is at fault."""
+    """Write ``chunk``; the last one also to the disk itself. Raises DownloadRefused: the disk is at fault."""
     try:
         file.write(chunk)
         if last:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise Refused(f"the model store cannot be written to ({error.strerror})") from error
+        raise DownloadRefused(f"the model store cannot be written to ({error.strerror})") from error

@@ -17,7 +17,7 @@ import zipfile
 import zlib
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
-from flambeau.archive.members import ArchiveLimits, MemberDoor, Refused, shown, split_name
+from flambeau.archive.members import ArchiveLimits, MemberDoor, MemberRefused, shown, split_name
 from flambeau.errors import ArchiveUnreadable, InvalidModel
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _unzip(file: BinaryIO, into: Path, door: MemberDoor, limits: ArchiveLimits) 
             with packed.open(info) as source:
                 written = _write(source, into, parts)
             if written != info.file_size:
-                raise Refused(f"member {shown(info.filename)} is cut short")
+                raise MemberRefused(f"member {shown(info.filename)} is cut short")
 
 
 def _admit_zip(info: zipfile.ZipInfo, door: MemberDoor) -> tuple[str, ...]:
@@ -107,11 +107,13 @@ def _admit_zip(info: zipfile.ZipInfo, door: MemberDoor) -> tuple[str, ...]:
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         what = "a link" if kind == stat.S_IFLNK else "neither a file nor a folder"
-        raise Refused(f"member {shown(info.filename)} is {what}")
+        raise MemberRefused(f"member {shown(info.filename)} is {what}")
     if info.flag_bits & ENCRYPTED:
-        raise Refused(f"member {shown(info.filename)} is encrypted")
+        raise MemberRefused(f"member {shown(info.filename)} is encrypted")
     if info.compress_type not in ZIP_METHODS:
-        raise Refused(f"member {shown(info.filename)} is packed by a method other than deflate")
+        raise MemberRefused(
+            f"member {shown(info.filename)} is packed by a method other than deflate"
+        )
     if info.filename.endswith("/"):
         door.folder(parts)
     else:
@@ -129,7 +131,7 @@ def _untar(file: BinaryIO, into: Path, door: MemberDoor) -> None:
                 packed.members.clear()  # type: ignore[attr-defined]  # it would keep every header; the stubs lack it
                 _extract(packed, member, into, door)
         if reader.last.strip(b"\0"):
-            raise Refused("it is damaged: what follows the last member is no header")
+            raise MemberRefused("it is damaged: what follows the last member is no header")
         while reader.read(CHUNK):
             pass  # the checksum stands at the very end
 
@@ -138,9 +140,9 @@ def _extract(
     packed: tarfile.TarFile, member: tarfile.TarInfo, into: Path, door: MemberDoor
 ) -> None:
     if member.issym() or member.islnk():
-        raise Refused(f"member {shown(member.name)} is a link")
+        raise MemberRefused(f"member {shown(member.name)} is a link")
     if member.issparse() or not (member.isreg() or member.isdir()):
-        raise Refused(f"member {shown(member.name)} is neither a plain file nor a folder")
+        raise MemberRefused(f"member {shown(member.name)} is neither a plain file nor a folder")
     parts = split_name(member.name)
     # "." counts as the component to drop, as in archives of "tar czf x.tar.gz .".
     if not member.name.startswith("./") and (len(parts) > 1 or member.isdir()):
@@ -152,7 +154,7 @@ def _extract(
     door.file(parts)
     source = packed.extractfile(member)
     if source is None:
-        raise Refused(f"member {shown(member.name)} has no contents")
+        raise MemberRefused(f"member {shown(member.name)} has no contents")
     with source:
         _write(source, into, parts)
 
@@ -168,7 +170,7 @@ def _write(source: IO[bytes], into: Path, parts: tuple[str, ...]) -> int:
 
 
 def _cause(error: Exception) -> str:
-    if isinstance(error, Refused):
+    if isinstance(error, MemberRefused):
         return str(error)
     if isinstance(error, gzip.BadGzipFile) and str(error).startswith("Not a gzipped file"):
         return "it is not a gzip file; pack it again"
@@ -195,9 +197,9 @@ class _BoundedReader:
         self.last = b""
 
     def read(self, size: int = -1) -> bytes:
-        """Up to ``size`` bytes; without one, up to CHUNK, plenty for the ends of zip files. Raises Refused for a request beyond the bound."""
+        """Up to ``size`` bytes; without one, up to CHUNK, plenty for the ends of zip files. Raises MemberRefused for a request beyond the bound."""
         if size > self._most:
-            raise Refused("a header in it is larger than allowed")
+            raise MemberRefused("a header in it is larger than allowed")
         self.last = self._source.read(size if size >= 0 else CHUNK)
         if self._count is not None:
             self._count(len(self.last))
@@ -209,7 +211,7 @@ class _BoundedReader:
             return self._source.seek(offset, whence)
         ahead = offset - self._source.tell()
         if whence != 0 or ahead < 0:
-            raise Refused("it asks to be read backwards")
+            raise MemberRefused("it asks to be read backwards")
         while ahead > 0 and (chunk := self.read(min(ahead, CHUNK))):
             ahead -= len(chunk)
         return self._source.tell()

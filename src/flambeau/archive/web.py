@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 import requests
 
 from flambeau.archive.addresses import AddressPolicy, CheckedAdapter, names_this_machine
-from flambeau.archive.transfer import Body, Broken, Refused
+from flambeau.archive.transfer import Body, Broken, DownloadRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,7 @@ class WebSource:
                 home = home and names_this_machine(url)
                 url = self._redirected(url, reply.headers.get("Location", ""))
             else:
-                raise Refused(f"it was redirected more than {limits.redirects} times")
+                raise DownloadRefused(f"it was redirected more than {limits.redirects} times")
             yield _body(reply, start, mark)
 
     def _ask(
@@ -83,11 +83,13 @@ class WebSource:
         shown = without_secrets(target)
         scheme = urlsplit(target).scheme.lower()
         if scheme not in {"http", "https"}:
-            raise Refused(f"it was redirected to {shown}, which is no http or https URL")
+            raise DownloadRefused(f"it was redirected to {shown}, which is no http or https URL")
         if scheme == "http" and urlsplit(url).scheme.lower() == "https":
-            raise Refused(f"it was redirected to {shown}, which gives up encryption")
+            raise DownloadRefused(f"it was redirected to {shown}, which gives up encryption")
         if not self._allowed_urls.allows(target):
-            raise Refused(f"it was redirected to {shown}, which does not match any allowed URL(s)")
+            raise DownloadRefused(
+                f"it was redirected to {shown}, which does not match any allowed URL(s)"
+            )
         return target
 
 
@@ -103,7 +105,7 @@ class _Pieces:
 
 
 def _body(reply: requests.Response, start: int, mark: str) -> Body:
-    """What ``reply`` holds. Raises Broken when that is no archive, Refused when it is another."""
+    """What ``reply`` holds. Raises Broken when that is no archive, DownloadRefused when it is another."""
     stream = _Pieces(reply.raw)
     if reply.status_code == requests.codes.ok:
         length = reply.headers.get("Content-Length", "")
@@ -114,7 +116,7 @@ def _body(reply: requests.Response, start: int, mark: str) -> Body:
         if place is None:
             raise Broken("the answer does not say which part of the archive it holds")
         if reply.headers.get("ETag" if mark.startswith('"') else "Last-Modified", mark) != mark:
-            raise Refused("it was changed while it was downloaded")
+            raise DownloadRefused("it was changed while it was downloaded")
         return Body(stream, int(place[1]), None if place[2] == "*" else int(place[2]))
     raise Broken(f"the answer was {reply.status_code} {reply.reason}")
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flambeau.config import notices
 from flambeau.config.options import Options
 from flambeau.config.properties import decoded, pairs, substituted
-from flambeau.config.setting import ConfigurationError, Kind
+from flambeau.config.setting import ConfigurationError, Syntax
 from flambeau.config.table import Row, rows, value_of
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Flags:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceFile:
     """The configuration file: its path (None: there is none) and its text."""
 
     path: Path | None = None
@@ -71,13 +71,13 @@ def load(flags: Flags, environment: Mapping[str, str], cwd: Path) -> Configurati
     """The settled options; reads the configuration file. ConfigurationError if it cannot be."""
     path = chosen_file(flags, environment, cwd)
     if path is None:
-        return settle(flags, environment, cwd, Source())
+        return settle(flags, environment, cwd, SourceFile())
     try:
         text = decoded(path.read_bytes())
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
     try:
-        return settle(flags, environment, cwd, Source(path, text))
+        return settle(flags, environment, cwd, SourceFile(path, text))
     except ConfigurationError as error:
         if not _SNAPSHOT_NAME.fullmatch(path.name):
             raise
@@ -111,7 +111,7 @@ def newest_snapshot(folder: Path) -> Path | None:
 
 
 def settle(
-    flags: Flags, environment: Mapping[str, str], cwd: Path, source: Source
+    flags: Flags, environment: Mapping[str, str], cwd: Path, source: SourceFile
 ) -> Configuration:
     """The options these inputs mean, without touching a file; ConfigurationError names the place."""
     entries = pairs(source.text)
@@ -188,7 +188,7 @@ def _values(given: Mapping[str, _Given], cwd: Path) -> tuple[dict[str, Any], lis
             values[key] = _settled_path(value_of(row, one.text), cwd)
         except ValueError as error:
             text = f"{one.place}: {key}={one.text}: {error}"
-            if row.setting.kind is Kind.FALLS_BACK:
+            if row.setting.syntax is Syntax.FALLS_BACK:
                 said.append(f"{text}; {row.default} is used")
             else:
                 wrong.append(text)
@@ -203,7 +203,7 @@ def _of_run(
     flags: Flags,
     environment: Mapping[str, str],
     cwd: Path,
-    source: Source,
+    source: SourceFile,
     values: Mapping[str, Any],
 ) -> dict[str, Any]:
     """What the command line and the environment alone decide."""
@@ -244,7 +244,7 @@ def _about_word(row: Row, one: _Given) -> list[str]:
     return [f"{one.place}: {row.key}={one.text} is read as false: only the word true means on"]
 
 
-def _about_file(source: Source, flags: Flags) -> list[str]:
+def _about_file(source: SourceFile, flags: Flags) -> list[str]:
     path = source.path
     if path is None or not _SNAPSHOT_NAME.fullmatch(path.name) or flags.ts_config:
         return []

@@ -15,10 +15,10 @@ from flambeau.config.table import rows
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from flambeau.config.properties import Pair
+    from flambeau.config.properties import Entry
 
 
-def about_entries(entries: Iterable[Pair], file_name: str) -> list[str]:
+def about_entries(entries: Iterable[Entry], file_name: str) -> list[str]:
     """Unknown keys with a likely meaning, keys set twice, keys that a file cannot set."""
     said: list[str] = []
     first: dict[str, int] = {}

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import msgspec
 
-from flambeau.config.setting import Effect, Kind, Setting, jvm_only, later, of_run
+from flambeau.config.setting import Effect, Setting, Syntax, jvm_only, later, of_run
 from flambeau.config.values import Batching, LogFormat, MetricsMode, ModelDefaults, Snapshot
 
 TORCHSERVE_VERSION = "0.12.0"
@@ -27,17 +27,17 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     # --- Addresses and TLS
     inference_address: Annotated[
-        str, Setting("Where predictions are served.", kind=Kind.INFERENCE_ADDRESS)
+        str, Setting("Where predictions are served.", syntax=Syntax.INFERENCE_ADDRESS)
     ] = "http://127.0.0.1:8080"
     management_address: Annotated[
         str,
         Setting(
             "Where models are managed; the inference address again puts both on one listener.",
-            kind=Kind.MANAGEMENT_ADDRESS,
+            syntax=Syntax.MANAGEMENT_ADDRESS,
         ),
     ] = "http://127.0.0.1:8081"
     metrics_address: Annotated[
-        str, Setting("Where metrics are scraped.", kind=Kind.METRICS_ADDRESS)
+        str, Setting("Where metrics are scraped.", syntax=Syntax.METRICS_ADDRESS)
     ] = "http://127.0.0.1:8082"
     enable_metrics_api: Annotated[
         bool, Setting("Open the metrics address; false: no listener there.")
@@ -139,7 +139,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     ] = False
     allowed_urls: Annotated[
         str,
-        Setting("Where archives may be fetched from; a full match.", kind=Kind.REGEX_LIST),
+        Setting("Where archives may be fetched from; a full match.", syntax=Syntax.REGEX_LIST),
     ] = WIDE_ALLOWED_URLS
     use_env_allowed_urls: Annotated[
         bool, Setting("Let TS_ALLOWED_URLS replace allowed_urls.", env=None)
@@ -207,7 +207,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     ] = True
     blacklist_env_vars: Annotated[
         str,
-        Setting("Environment variables hidden from workers; a full match.", kind=Kind.REGEX),
+        Setting("Environment variables hidden from workers; a full match.", syntax=Syntax.REGEX),
     ] = ""
     ipex_enable: Annotated[bool, Setting("Passed to workers as IPEX_ENABLE.")] = False
     ipex_gpu_enable: Annotated[bool, Setting("Passed to workers as IPEX_GPU_ENABLE.")] = False
@@ -242,7 +242,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         Setting(
             "Minutes until an inference or management key expires.",
             env="TS_TOKEN_EXPIRATION_TIME_MIN",
-            kind=Kind.FALLS_BACK,
+            syntax=Syntax.FALLS_BACK,
         ),
     ] = 60.0
     tokens_file: Annotated[
@@ -251,7 +251,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     # --- Metrics and logs
     metrics_mode: Annotated[
-        MetricsMode, Setting("log, prometheus or legacy.", kind=Kind.FALLS_BACK)
+        MetricsMode, Setting("log, prometheus or legacy.", syntax=Syntax.FALLS_BACK)
     ] = MetricsMode.LOG
     metrics_config: Annotated[
         Path | None, Setting("metrics.yaml that declares the metrics; default: the shipped one.")

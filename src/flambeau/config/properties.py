@@ -21,7 +21,7 @@ _VARIABLE = re.compile(r"\$\$(\w+)\$\$")
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class Entry:
     """One entry of the text; ``line`` counts from 1."""
 
     key: str
@@ -29,14 +29,14 @@ class Pair:
     line: int
 
 
-def pairs(text: str) -> list[Pair]:
+def pairs(text: str) -> list[Entry]:
     """The entries of ``text`` in order, repeated keys included; escapes are resolved."""
-    found: list[Pair] = []
+    found: list[Entry] = []
     line = 1
     try:
         for element in javaproperties.parse(text):
             if isinstance(element, javaproperties.KeyValue):
-                found.append(Pair(element.key, element.value, line))
+                found.append(Entry(element.key, element.value, line))
             line += _line_ends(element.source)
     except javaproperties.InvalidUEscapeError as error:
         raise ConfigurationError(

@@ -29,7 +29,7 @@ class Effect(StrEnum):
     """Written into snapshots by the original; read back without a word."""
 
 
-class Kind(StrEnum):
+class Syntax(StrEnum):
     """How the text of a value is read. Plain types are read by their type alone."""
 
     BY_TYPE = "by type"
@@ -50,7 +50,7 @@ class Setting(msgspec.Struct, frozen=True):
     flag: str = ""
     """Command line flag of ``torchserve`` and ``flambeau serve`` that sets it."""
     effect: Effect = Effect.NOW
-    kind: Kind = Kind.BY_TYPE
+    syntax: Syntax = Syntax.BY_TYPE
     least: int | None = None
     most: int | None = None
     in_file: bool = True

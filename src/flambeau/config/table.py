@@ -20,7 +20,7 @@ import msgspec
 
 from flambeau.config.addresses import completed
 from flambeau.config.options import Options
-from flambeau.config.setting import Kind, Setting
+from flambeau.config.setting import Setting, Syntax
 from flambeau.config.values import ModelDefaults, Snapshot
 
 if typing.TYPE_CHECKING:
@@ -28,9 +28,9 @@ if typing.TYPE_CHECKING:
 
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
 _PORTS = {
-    Kind.INFERENCE_ADDRESS: (80, 443),
-    Kind.MANAGEMENT_ADDRESS: (8081, 8444),
-    Kind.METRICS_ADDRESS: (8082, 8445),
+    Syntax.INFERENCE_ADDRESS: (80, 443),
+    Syntax.MANAGEMENT_ADDRESS: (8081, 8444),
+    Syntax.METRICS_ADDRESS: (8082, 8445),
 }
 
 
@@ -55,7 +55,7 @@ class Row:
     @property
     def expected(self) -> str:
         """What a value must look like, in words for messages and the reference page."""
-        words = _KIND_WORDS.get(self.setting.kind) or _WORDS.get(self.type) or _words(self.type)
+        words = _KIND_WORDS.get(self.setting.syntax) or _WORDS.get(self.type) or _words(self.type)
         return _bounded(words, self.setting)
 
 
@@ -88,12 +88,12 @@ def _row(field: msgspec.structs.FieldInfo, hint: Any) -> Row:
 
 
 def _value(row: Row, text: str) -> Any:
-    kind = row.setting.kind
-    if kind in _PORTS:
-        plain, tls = _PORTS[kind]
+    syntax = row.setting.syntax
+    if syntax in _PORTS:
+        plain, tls = _PORTS[syntax]
         return completed(text, plain_port=plain, tls_port=tls)
-    if kind in {Kind.REGEX, Kind.REGEX_LIST}:
-        return _expressions(kind, text)
+    if syntax in {Syntax.REGEX, Syntax.REGEX_LIST}:
+        return _expressions(syntax, text)
     return _READERS.get(row.type, _other)(row, text)
 
 
@@ -126,8 +126,8 @@ def _member(row: Row, text: str) -> Any:
         raise ValueError(f"expected {row.expected}") from None
 
 
-def _expressions(kind: Kind, text: str) -> str:
-    for expression in [text] if kind is Kind.REGEX else text.split(","):
+def _expressions(syntax: Syntax, text: str) -> str:
+    for expression in [text] if syntax is Syntax.REGEX else text.split(","):
         try:
             re.compile(expression)
         except re.error as error:
@@ -167,8 +167,8 @@ _READERS: dict[Any, Callable[[Row, str], Any]] = {
 }
 
 _KIND_WORDS = {
-    Kind.REGEX: "a regular expression",
-    Kind.REGEX_LIST: "regular expressions, separated by commas",
+    Syntax.REGEX: "a regular expression",
+    Syntax.REGEX_LIST: "regular expressions, separated by commas",
     **dict.fromkeys(_PORTS, "http://host:port, https://host:port or unix:/path"),
 }
 

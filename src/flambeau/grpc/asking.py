@@ -17,7 +17,7 @@ from flambeau.jobs.job import NO_HEADERS, Job, Part
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from flambeau.grpc.rpcs import Call
+    from flambeau.grpc.rpcs import RpcCall
     from flambeau.jobs.job import Answer, Flow
 
 HIGH_WATER = 65536
@@ -29,7 +29,7 @@ def inputs(values: Mapping[str, bytes]) -> list[Part]:
     return [Part(name, "", [value]) for name, value in values.items()]
 
 
-async def whole(call: Call, name: str, version: str, parts: list[Part]) -> bytes:
+async def whole(call: RpcCall, name: str, version: str, parts: list[Part]) -> bytes:
     """What the handler returned; the pieces of one that streams are joined.
 
     Raises FlambeauError. A blank ``version`` means the default one.
@@ -56,7 +56,9 @@ async def whole(call: Call, name: str, version: str, parts: list[Part]) -> bytes
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-async def pieces(call: Call, name: str, version: str, parts: list[Part]) -> AsyncGenerator[bytes]:
+async def pieces(
+    call: RpcCall, name: str, version: str, parts: list[Part]
+) -> AsyncGenerator[bytes]:
     """What the handler sends, piece by piece, and last what it returned.
 
     Raises FlambeauError, also after some pieces.

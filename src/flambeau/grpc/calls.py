@@ -18,14 +18,14 @@ import grpc
 from google.protobuf import message_factory
 
 from flambeau.errors import FlambeauError, MethodNotAllowed
-from flambeau.grpc.rpcs import Call
+from flambeau.grpc.rpcs import RpcCall
 from flambeau.grpc.status import code_of, shown, text_of
 from flambeau.logs.access import AccessLine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from flambeau.grpc.rpcs import Rpc, Service, Site
+    from flambeau.grpc.rpcs import Rpc, RpcService, RpcSite
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -41,7 +41,7 @@ API_OFF = "Model API disabled"
 class Calls(grpc.GenericRpcHandler):
     """Finds the row of a method by its full name."""
 
-    def __init__(self, services: Sequence[Service], site: Site) -> None:
+    def __init__(self, services: Sequence[RpcService], site: RpcSite) -> None:
         self._handlers = {
             f"/{service.name}/{rpc.name}": _Answering(service, rpc, site).handler()
             for service in services
@@ -56,7 +56,7 @@ class Calls(grpc.GenericRpcHandler):
 class _Answering:
     """Runs one row for every call of its method."""
 
-    def __init__(self, service: Service, rpc: Rpc, site: Site) -> None:
+    def __init__(self, service: RpcService, rpc: Rpc, site: RpcSite) -> None:
         self._rpc = rpc
         self._key = service.key
         self._site = site
@@ -104,9 +104,9 @@ class _Answering:
             raise
         noted.line(0)
 
-    def _admitted(self, noted: _Noted, request: Any) -> Call:
+    def _admitted(self, noted: _Noted, request: Any) -> RpcCall:
         """The call, once a key has opened it. Raises InvalidKey or MethodNotAllowed."""
-        call = Call(self._site, noted.request_id, noted.authorization())
+        call = RpcCall(self._site, noted.request_id, noted.authorization())
         call.check(self._key, _model(request), write=self._rpc.writes)
         if self._rpc.changes_models and not self._site.plane.model_api_enabled:
             raise MethodNotAllowed(API_OFF)
@@ -118,7 +118,7 @@ class _Noted:
 
     __slots__ = ("_began", "_context", "_site", "_target", "_written", "request_id")
 
-    def __init__(self, site: Site, target: bytes, context: Context) -> None:
+    def __init__(self, site: RpcSite, target: bytes, context: Context) -> None:
         self._began = monotonic()
         self._site = site
         self._target = target

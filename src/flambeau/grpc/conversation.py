@@ -22,7 +22,7 @@ from flambeau.jobs.job import Job, pack_headers
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from flambeau.grpc.rpcs import Call
+    from flambeau.grpc.rpcs import RpcCall
     from flambeau.jobs.job import Answer, Headers
 
 Request = messages.PredictionsRequest
@@ -35,7 +35,7 @@ MOST_OPEN = 64
 class Conversation:
     """One such call."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: RpcCall) -> None:
         self._call = call
         self._inbox = Inbox()
         self._room = asyncio.Semaphore(MOST_OPEN)
@@ -75,7 +75,7 @@ class Conversation:
                 self._ask(request)
         finally:
             self._all_read = True
-            self._settle()
+            self._finish_when_done()
 
     def _ask(self, request: Request) -> None:
         call = self._call
@@ -105,11 +105,11 @@ class Conversation:
         if not answer.more:
             del self._open[job]
             self._room.release()
-            self._settle()
+            self._finish_when_done()
         if answer.error is not None:
             return Response(sequence_id=sequence, status=message_of(answer.error))
         return Response(sequence_id=sequence, prediction=answer.body)
 
-    def _settle(self) -> None:
+    def _finish_when_done(self) -> None:
         if self._all_read and not self._open:
             self._inbox.finish()

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from grpc_health.v1 import health_pb2 as messages
 
 from flambeau.errors import UnknownPath
-from flambeau.grpc.rpcs import OPEN, Rpc, Service
+from flambeau.grpc.rpcs import OPEN, Rpc, RpcService
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
-    from flambeau.grpc.rpcs import Call
+    from flambeau.grpc.rpcs import RpcCall
 
     Request = messages.HealthCheckRequest
     Response = messages.HealthCheckResponse
@@ -30,17 +30,17 @@ time, so there is no event to wait for."""
 Status = messages.HealthCheckResponse
 
 
-def health_of(names: Iterable[str]) -> Service:
+def health_of(names: Iterable[str]) -> RpcService:
     """The health service for a server with the services ``names``."""
     known = {"", *names}
 
-    async def check(call: Call, request: Request) -> Response:
+    async def check(call: RpcCall, request: Request) -> Response:
         """The state of the server (blank name) or of one service. Raises UnknownService."""
         if request.service not in known:
             raise UnknownService(f"Service not found: {request.service}")
         return _now(call)
 
-    async def watch(call: Call, request: Request) -> AsyncGenerator[Response]:
+    async def watch(call: RpcCall, request: Request) -> AsyncGenerator[Response]:
         """The state now, and again whenever it has changed, until the server stops."""
         stopping = call.site.stopping
         shown = None
@@ -56,7 +56,7 @@ def health_of(names: Iterable[str]) -> Service:
                 return
             await asyncio.wait({stopping}, timeout=INTERVAL)
 
-    return Service(
+    return RpcService(
         messages.DESCRIPTOR.services_by_name["Health"],
         OPEN,
         (Rpc("Check", check), Rpc("Watch", watch)),
@@ -69,7 +69,7 @@ class UnknownService(UnknownPath):
     grpc = "NOT_FOUND"
 
 
-def _now(call: Call) -> Response:
+def _now(call: RpcCall) -> Response:
     plane = call.site.plane
     up = plane.healthy() and not plane.lacking() and not call.site.stopping.done()
     return Status(status=Status.SERVING if up else Status.NOT_SERVING)

@@ -14,33 +14,33 @@ from flambeau.errors import BadRequest
 from flambeau.grpc import inference_pb2 as messages
 from flambeau.grpc.asking import inputs, pieces, whole
 from flambeau.grpc.conversation import Conversation
-from flambeau.grpc.rpcs import INFERENCE, Rpc, Service
+from flambeau.grpc.rpcs import INFERENCE, Rpc, RpcService
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
     from google.protobuf.empty_pb2 import Empty
 
-    from flambeau.grpc.rpcs import Call
+    from flambeau.grpc.rpcs import RpcCall
 
 Request = messages.PredictionsRequest
 Response = messages.PredictionResponse
 
 
-async def ping(call: Call, _: Empty) -> messages.TorchServeHealthResponse:
+async def ping(call: RpcCall, _: Empty) -> messages.TorchServeHealthResponse:
     """Whether every model has the workers it should have; OK either way."""
     status = "Healthy" if call.site.plane.healthy() else "Unhealthy"
     return messages.TorchServeHealthResponse(health=json.dumps({"status": status}, indent=2))
 
 
-async def predictions(call: Call, request: Request) -> Response:
+async def predictions(call: RpcCall, request: Request) -> Response:
     """One answer."""
     name = _name(request)
     answer = await whole(call, name, request.model_version, inputs(request.input))
     return Response(prediction=answer)
 
 
-async def stream_predictions(call: Call, request: Request) -> AsyncGenerator[Response]:
+async def stream_predictions(call: RpcCall, request: Request) -> AsyncGenerator[Response]:
     """One message for each piece, and one for what the handler returned."""
     found = pieces(call, _name(request), request.model_version, inputs(request.input))
     async with aclosing(found):
@@ -49,7 +49,7 @@ async def stream_predictions(call: Call, request: Request) -> AsyncGenerator[Res
 
 
 async def stream_predictions_2(
-    call: Call, requests: AsyncIterator[Request]
+    call: RpcCall, requests: AsyncIterator[Request]
 ) -> AsyncGenerator[Response]:
     """Answers of all requests of the call, each as soon as it is there."""
     async with aclosing(Conversation(call).answers(requests)) as answers:
@@ -57,7 +57,7 @@ async def stream_predictions_2(
             yield answer
 
 
-SERVICE = Service(
+SERVICE = RpcService(
     messages.DESCRIPTOR.services_by_name["InferenceAPIsService"],
     INFERENCE,
     (

@@ -16,7 +16,7 @@ from flambeau.grpc import open_inference_pb2 as messages
 from flambeau.grpc import torchserve_open_inference_pb2
 from flambeau.grpc.asking import pieces, whole
 from flambeau.grpc.kserve_tensors import asked, document, message, quoted, spelled
-from flambeau.grpc.rpcs import INFERENCE, Rpc, Service
+from flambeau.grpc.rpcs import INFERENCE, Rpc, RpcService
 from flambeau.jobs.job import Part
 from flambeau.tensors.answers import Answered, AnswerError, NoSuchOutput
 from flambeau.tensors.datatypes import TensorError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
     from flambeau.grpc.kserve_tensors import Spelling
-    from flambeau.grpc.rpcs import Call
+    from flambeau.grpc.rpcs import RpcCall
 
     Request = messages.ModelInferRequest
     Response = messages.ModelInferResponse
@@ -34,18 +34,20 @@ NAME = "Torchserve"
 EXTENSIONS = ("kserve", "kubeflow")
 
 
-async def server_live(_: Call, __: messages.ServerLiveRequest) -> messages.ServerLiveResponse:
+async def server_live(_: RpcCall, __: messages.ServerLiveRequest) -> messages.ServerLiveResponse:
     """The server answers, so it lives."""
     return messages.ServerLiveResponse(live=True)
 
 
-async def server_ready(call: Call, _: messages.ServerReadyRequest) -> messages.ServerReadyResponse:
+async def server_ready(
+    call: RpcCall, _: messages.ServerReadyRequest
+) -> messages.ServerReadyResponse:
     """Whether every start-up model has a worker that answers."""
     return messages.ServerReadyResponse(ready=call.site.plane.ready())
 
 
 async def server_metadata(
-    call: Call, _: messages.ServerMetadataRequest
+    call: RpcCall, _: messages.ServerMetadataRequest
 ) -> messages.ServerMetadataResponse:
     """Name, version and extensions of the server."""
     return messages.ServerMetadataResponse(
@@ -54,7 +56,7 @@ async def server_metadata(
 
 
 async def model_ready(
-    call: Call, request: messages.ModelReadyRequest
+    call: RpcCall, request: messages.ModelReadyRequest
 ) -> messages.ModelReadyResponse:
     """Whether a version has a loaded worker. Raises BadRequest, ModelNotFound, ModelVersionNotFound."""
     if not request.name:
@@ -64,7 +66,7 @@ async def model_ready(
 
 
 async def model_metadata(
-    call: Call, request: messages.ModelMetadataRequest
+    call: RpcCall, request: messages.ModelMetadataRequest
 ) -> messages.ModelMetadataResponse:
     """The versions of a model. Archives tell nothing of tensors.
 
@@ -78,18 +80,18 @@ async def model_metadata(
     return messages.ModelMetadataResponse(name=name, versions=versions)
 
 
-async def model_infer(call: Call, request: Request) -> Response:
+async def model_infer(call: RpcCall, request: Request) -> Response:
     """One inference."""
     return await _infer(call, request, spelled)
 
 
-async def model_infer_quoted(call: Call, request: Request) -> Response:
+async def model_infer_quoted(call: RpcCall, request: Request) -> Response:
     """One inference, with BYTES spelled as TorchServe does."""
     return await _infer(call, request, quoted)
 
 
 async def model_stream_infer(
-    call: Call, requests: AsyncIterator[Request]
+    call: RpcCall, requests: AsyncIterator[Request]
 ) -> AsyncGenerator[messages.ModelStreamInferResponse]:
     """The responses to all requests of the call, in order; an error ends none but its request."""
     while (request := await _next(requests, call.site.stopping)) is not None:
@@ -117,13 +119,13 @@ async def _next(requests: AsyncIterator[Request], stopping: asyncio.Future[None]
     raise ShuttingDown("The server is stopping.")
 
 
-async def _infer(call: Call, request: Request, spell: Spelling) -> Response:
+async def _infer(call: RpcCall, request: Request, spell: Spelling) -> Response:
     answered, parts = _prepared(call, request)
     body = await whole(call, answered.model_name, request.model_version, parts)
     return _response(answered, request, body, spell)
 
 
-def _prepared(call: Call, request: Request) -> tuple[Answered, list[Part]]:
+def _prepared(call: RpcCall, request: Request) -> tuple[Answered, list[Part]]:
     """Who is to answer, and what the handler gets.
 
     Raises BadRequest, ModelNotFound.
@@ -164,12 +166,12 @@ _ABOUT = (
     Rpc("ModelReady", model_ready),
     Rpc("ModelMetadata", model_metadata),
 )
-SERVICE = Service(
+SERVICE = RpcService(
     messages.DESCRIPTOR.services_by_name["GRPCInferenceService"],
     INFERENCE,
     (*_ABOUT, Rpc("ModelInfer", model_infer), Rpc("ModelStreamInfer", model_stream_infer)),
 )
-TORCHSERVE = Service(
+TORCHSERVE = RpcService(
     torchserve_open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"],
     INFERENCE,
     (*_ABOUT, Rpc("ModelInfer", model_infer_quoted)),

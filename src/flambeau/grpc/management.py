@@ -22,14 +22,14 @@ from flambeau.control.requests import (
 from flambeau.control.views import plain
 from flambeau.errors import BadRequest
 from flambeau.grpc import management_pb2 as messages
-from flambeau.grpc.rpcs import MANAGEMENT, Rpc, Service
+from flambeau.grpc.rpcs import MANAGEMENT, Rpc, RpcService
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from flambeau.control.requests import Request
     from flambeau.control.views import Outcome
-    from flambeau.grpc.rpcs import Call
+    from flambeau.grpc.rpcs import RpcCall
 
 _ALL = "all"
 
@@ -40,7 +40,7 @@ def as_text(document: Any) -> str:
 
 
 async def list_models(
-    call: Call, request: messages.ListModelsRequest
+    call: RpcCall, request: messages.ListModelsRequest
 ) -> messages.ManagementResponse:
     """One page of the registered models."""
     page = call.site.plane.list_models(_asked(ListModels, request))
@@ -48,7 +48,7 @@ async def list_models(
 
 
 async def describe_model(
-    call: Call, request: messages.DescribeModelRequest
+    call: RpcCall, request: messages.DescribeModelRequest
 ) -> messages.ManagementResponse:
     """The default version, the named one, or all."""
     version = request.model_version
@@ -63,7 +63,7 @@ async def describe_model(
 
 
 async def register_model(
-    call: Call, request: messages.RegisterModelRequest
+    call: RpcCall, request: messages.RegisterModelRequest
 ) -> messages.ManagementResponse:
     """Register a model from an archive."""
     asked = _asked(RegisterModel, request)
@@ -71,7 +71,7 @@ async def register_model(
 
 
 async def scale_worker(
-    call: Call, request: messages.ScaleWorkerRequest
+    call: RpcCall, request: messages.ScaleWorkerRequest
 ) -> messages.ManagementResponse:
     """Change the number of workers of a version."""
     asked = _asked(ScaleWorkers, request)
@@ -79,7 +79,7 @@ async def scale_worker(
 
 
 async def set_default(
-    call: Call, request: messages.SetDefaultRequest
+    call: RpcCall, request: messages.SetDefaultRequest
 ) -> messages.ManagementResponse:
     """Make a version the default one."""
     asked = _asked(SetDefaultVersion, request)
@@ -87,14 +87,14 @@ async def set_default(
 
 
 async def unregister_model(
-    call: Call, request: messages.UnregisterModelRequest
+    call: RpcCall, request: messages.UnregisterModelRequest
 ) -> messages.ManagementResponse:
     """Remove a version."""
     asked = _asked(UnregisterModel, request)
     return _sentence(await call.site.plane.unregister(asked))
 
 
-SERVICE = Service(
+SERVICE = RpcService(
     messages.DESCRIPTOR.services_by_name["ManagementAPIsService"],
     MANAGEMENT,
     (

@@ -58,7 +58,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class RpcSite:
     """What the calls of one server work with."""
 
     plane: ControlPlane
@@ -72,10 +72,10 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RpcCall:
     """One call being answered: what its function gets beside the request."""
 
-    site: Site
+    site: RpcSite
     request_id: str
     authorization: bytes | None
 
@@ -90,7 +90,7 @@ class Call:
 class Rpc:
     """One row: a method of the .proto file and the function that answers it.
 
-    The function takes a ``Call`` and the request, or an iterator of requests where the client
+    The function takes a ``RpcCall`` and the request, or an iterator of requests where the client
     streams; it is a coroutine, or an asynchronous generator where the server streams.
     """
 
@@ -103,7 +103,7 @@ class Rpc:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class RpcService:
     """One service: its description, the key that opens it, the rows."""
 
     descriptor: Description

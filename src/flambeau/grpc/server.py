@@ -16,7 +16,7 @@ from flambeau.grpc import inference, kserve, management
 from flambeau.grpc.calls import Calls
 from flambeau.grpc.health import health_of
 from flambeau.grpc.reflection import reflection_of
-from flambeau.grpc.rpcs import INFERENCE, MANAGEMENT, Site
+from flambeau.grpc.rpcs import INFERENCE, MANAGEMENT, RpcSite
 
 if TYPE_CHECKING:
     from flambeau.control.plane import ControlPlane
@@ -44,7 +44,7 @@ class GrpcServers:
         sequence_headers: tuple[str, str, str],
         server_version: str = "",
     ) -> None:
-        self._site = Site(
+        self._site = RpcSite(
             plane=plane,
             gate=gate,
             access_log=access_log,

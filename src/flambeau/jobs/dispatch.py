@@ -23,7 +23,7 @@ from flambeau.transport.frames import ProtocolError
 if TYPE_CHECKING:
     from flambeau.errors import FlambeauError, Unavailable
     from flambeau.jobs.batching import Batcher
-    from flambeau.jobs.feed import Batch, Feed
+    from flambeau.jobs.feed import Feed, SentBatch
     from flambeau.jobs.job import Job
     from flambeau.jobs.modes import FeedMaker
     from flambeau.metrics.model import ModelMetrics
@@ -233,7 +233,7 @@ class Dispatcher:
         if feed.retired and feed.idle and not feed.finished.done():
             feed.finished.set_result(None)
 
-    def _measure(self, batch: Batch, replies: Replies, now: float) -> None:
+    def _measure(self, batch: SentBatch, replies: Replies, now: float) -> None:
         metrics, jobs = self._metrics, batch.members
         taken = oldest = jobs[0].taken
         for job in jobs:

@@ -47,7 +47,7 @@ class Prefetch:
     most: int = 16
 
 
-class Batch:
+class SentBatch:
     """Jobs that one call of the handler was about, and when the worker could begin with them.
 
     ``heard`` is when the worker last gave a sign of them: a piece of a stream, or the beginning.
@@ -106,7 +106,7 @@ class Feed(ABC):
         """The jobs it holds that have no last answer."""
 
     @abstractmethod
-    def deliver(self, replies: Replies, blobs: list[bytes], now: float) -> Batch | None:
+    def deliver(self, replies: Replies, blobs: list[bytes], now: float) -> SentBatch | None:
         """Answer the jobs these replies belong to; what is finished by them comes back."""
 
     @abstractmethod
@@ -215,7 +215,7 @@ class BatchFeed(Feed):
         prefetch: Prefetch | None = None,
     ) -> None:
         super().__init__(channel, worker, gone)
-        self.batches: deque[Batch] = deque()
+        self.batches: deque[SentBatch] = deque()
         self.depth = 1
         self._prefetch = prefetch or Prefetch()
         self._mean = UNKNOWN
@@ -236,7 +236,7 @@ class BatchFeed(Feed):
         """See Feed."""
         return [job for batch in self.batches for job in batch.jobs.values()]
 
-    def deliver(self, replies: Replies, blobs: list[bytes], now: float) -> Batch | None:
+    def deliver(self, replies: Replies, blobs: list[bytes], now: float) -> SentBatch | None:
         """See Feed. A reply to a later batch says that the worker is done with those before it."""
         batches = self.batches
         if not batches:
@@ -277,13 +277,13 @@ class BatchFeed(Feed):
 
     def _hold(self, jobs: list[Job], now: float) -> None:
         # Behind another batch it begins when that one is answered.
-        self.batches.append(Batch(jobs, 0.0 if self.batches else now))
+        self.batches.append(SentBatch(jobs, 0.0 if self.batches else now))
 
     def _heard(self, now: float) -> None:
         if self.batches:
             self.batches[0].heard = now
 
-    def _skipped(self, answered: int, now: float) -> Batch:
+    def _skipped(self, answered: int, now: float) -> SentBatch:
         """The batch of the job ``answered``; what stood before it will get no answer any more."""
         batches = self.batches
         if any(answered in batch.jobs for batch in batches):

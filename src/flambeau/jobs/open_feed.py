@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flambeau.jobs.feed import Batch, Feed
+from flambeau.jobs.feed import Feed, SentBatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -57,7 +57,7 @@ class OpenFeed(Feed):
         """See Feed."""
         return list(self._jobs.values())
 
-    def deliver(self, replies: Replies, blobs: list[bytes], now: float) -> Batch | None:
+    def deliver(self, replies: Replies, blobs: list[bytes], now: float) -> SentBatch | None:
         """See Feed. What is finished by one frame counts as one batch."""
         jobs = self._jobs
         done = [jobs[one.id] for one in replies.replies if not one.more and one.id in jobs]
@@ -69,7 +69,7 @@ class OpenFeed(Feed):
                 self._signs.pop(reply.id, None)
         if not done:
             return None
-        finished = Batch(done, now - replies.handler_us / 1e6)
+        finished = SentBatch(done, now - replies.handler_us / 1e6)
         finished.jobs.clear()
         finished.handler_us = replies.handler_us
         finished.failed = failed

@@ -27,7 +27,7 @@ class DefinitionsError(ValueError):
     """A metrics.yaml that cannot be used; the message says which file, where and why."""
 
 
-class Kind(StrEnum):
+class MetricKind(StrEnum):
     """How a metric's values add up."""
 
     COUNTER = "counter"
@@ -40,7 +40,7 @@ class Definition(NamedTuple):
 
     name: str
     unit: str
-    kind: Kind
+    kind: MetricKind
     labels: tuple[str, ...]
 
 
@@ -116,7 +116,7 @@ def _checked(parsed: _File) -> Definitions:
 def _entries(section: _Section | None, behind: tuple[str, ...]) -> Iterator[Definition]:
     if section is None:
         return
-    for kind in Kind:
+    for kind in MetricKind:
         entries: list[_Entry] | None = getattr(section, kind.value)
         for entry in entries or ():
             labels = (*(entry.dimensions or ()), *behind)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import Metric
 
-from flambeau.metrics.definitions import Kind
+from flambeau.metrics.definitions import MetricKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -204,9 +204,9 @@ class Family:
 
     def new_cell(self) -> Cell:
         """A cell of this family's kind that belongs to no series."""
-        if self.kind is Kind.COUNTER:
+        if self.kind is MetricKind.COUNTER:
             return Counter()
-        if self.kind is Kind.GAUGE:
+        if self.kind is MetricKind.GAUGE:
             return Gauge()
         return Histogram(self._bounds)
 
@@ -220,7 +220,7 @@ class Family:
     def describe(self) -> Iterable[Metric]:
         """The family without its samples: tells the registry which names it takes."""
         # The library would also reserve <name>_total and <name>_created for a counter.
-        kind = "unknown" if self.kind is Kind.COUNTER else self.kind.value
+        kind = "unknown" if self.kind is MetricKind.COUNTER else self.kind.value
         return [Metric(self.name, self._help, kind)]
 
     def collect(self) -> Iterable[Metric]:

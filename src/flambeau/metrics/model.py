@@ -25,7 +25,7 @@ REASONS = frozenset(error.reason for error in Unavailable.__subclasses__())
 """Why a request may be rejected; anything else is counted as ``other``."""
 
 
-class MetricPoint(Protocol):
+class RecordedValue(Protocol):
     """One value a handler recorded: what this module needs of the worker's message."""
 
     @property
@@ -219,7 +219,7 @@ class ModelMetrics:
             self._held.remove(found)
             found[0].release(found[1])
 
-    def points(self, points: Sequence[MetricPoint]) -> None:
+    def points(self, points: Sequence[RecordedValue]) -> None:
         """Values the handler recorded during a batch."""
         lines = self._metrics.point_lines
         for point in points:
@@ -241,11 +241,11 @@ class ModelMetrics:
         self._held.clear()
         self._points.clear()
 
-    def _series(self, point: MetricPoint) -> Series | None:
+    def _series(self, point: RecordedValue) -> Series | None:
         key = (point.name, *point.dimensions)
         return self._points.get(key) or self._find(point, key)
 
-    def _find(self, point: MetricPoint, key: tuple[object, ...]) -> Series | None:
+    def _find(self, point: RecordedValue, key: tuple[object, ...]) -> Series | None:
         found = self._metrics.place_point(point)
         if found is None:
             return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from flambeau.metrics.definitions import Definition, Kind
+from flambeau.metrics.definitions import Definition, MetricKind
 
 _SECONDS = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
@@ -25,7 +25,7 @@ class Own:
     """One metric: its labels in order, its sentence, and of a histogram the ends of its buckets."""
 
     name: str
-    kind: Kind
+    kind: MetricKind
     labels: tuple[str, ...]
     sentence: str
     bounds: tuple[float, ...] = ()
@@ -37,19 +37,33 @@ class Own:
 
 
 OWN: Final = (
-    Own("flambeau_request_seconds", Kind.HISTOGRAM, _VERSION, "Arrival to answer.", _SECONDS),
+    Own("flambeau_request_seconds", MetricKind.HISTOGRAM, _VERSION, "Arrival to answer.", _SECONDS),
     Own(
         "flambeau_queue_seconds",
-        Kind.HISTOGRAM,
+        MetricKind.HISTOGRAM,
         _VERSION,
         "Arrival to leaving the queue.",
         _SECONDS,
     ),
-    Own("flambeau_batch_wait_seconds", Kind.HISTOGRAM, _VERSION, "Collecting a batch.", _SECONDS),
-    Own("flambeau_handler_seconds", Kind.HISTOGRAM, _VERSION, "Handler, for each batch.", _SECONDS),
-    Own("flambeau_batch_size", Kind.HISTOGRAM, _VERSION, "Requests in a batch.", _SIZES),
-    Own("flambeau_rejected_total", Kind.COUNTER, (*_VERSION, "reason"), "Requests refused."),
-    Own("flambeau_cancelled_total", Kind.COUNTER, _VERSION, "Clients gone before the answer."),
-    Own("flambeau_worker_restarts_total", Kind.COUNTER, _VERSION, "Workers started again."),
-    Own("flambeau_workers", Kind.GAUGE, (*_VERSION, "state"), "Workers in each state."),
+    Own(
+        "flambeau_batch_wait_seconds",
+        MetricKind.HISTOGRAM,
+        _VERSION,
+        "Collecting a batch.",
+        _SECONDS,
+    ),
+    Own(
+        "flambeau_handler_seconds",
+        MetricKind.HISTOGRAM,
+        _VERSION,
+        "Handler, for each batch.",
+        _SECONDS,
+    ),
+    Own("flambeau_batch_size", MetricKind.HISTOGRAM, _VERSION, "Requests in a batch.", _SIZES),
+    Own("flambeau_rejected_total", MetricKind.COUNTER, (*_VERSION, "reason"), "Requests refused."),
+    Own(
+        "flambeau_cancelled_total", MetricKind.COUNTER, _VERSION, "Clients gone before the answer."
+    ),
+    Own("flambeau_worker_restarts_total", MetricKind.COUNTER, _VERSION, "Workers started again."),
+    Own("flambeau_workers", MetricKind.GAUGE, (*_VERSION, "state"), "Workers in each state."),
 )

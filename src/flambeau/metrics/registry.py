@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from flambeau.metrics.definitions import Definition, Kind, check_definition
+from flambeau.metrics.definitions import Definition, MetricKind, check_definition
 from flambeau.metrics.families import Counter, Family, Gauge
 from flambeau.metrics.loglines import model_line, server_line
 from flambeau.metrics.model import PIECE, ModelMetrics
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from flambeau.metrics.definitions import Definitions
     from flambeau.metrics.families import Cell
     from flambeau.metrics.loglines import Point
-    from flambeau.metrics.model import MetricPoint, Series
+    from flambeau.metrics.model import RecordedValue, Series
 
     Sink = Callable[[list[str]], None]
     PointLine = tuple[Series, float, str, int]
@@ -204,7 +204,7 @@ class Metrics:
             return None
         return family, tuple([known[label] for label in family.labels])
 
-    def place_point(self, point: MetricPoint) -> tuple[Family, tuple[str, ...]] | None:
+    def place_point(self, point: RecordedValue) -> tuple[Family, tuple[str, ...]] | None:
         """Where a handler's value goes; None, and reported once, when it is not kept."""
         if point.name not in self._model_names and not self._detect(point):
             return None
@@ -224,7 +224,7 @@ class Metrics:
             self._complaints.add(name)
             _log.error("Values of metric %s are dropped: %s.", name, reason)
 
-    def _detect(self, point: MetricPoint) -> bool:
+    def _detect(self, point: RecordedValue) -> bool:
         if not self._auto_detect:
             self.complain(
                 point.name,
@@ -237,7 +237,7 @@ class Metrics:
             return False
         try:
             labels = (*(label for label, _ in point.dimensions), "Hostname")
-            definition = Definition(point.name, point.unit, Kind(point.kind), labels)
+            definition = Definition(point.name, point.unit, MetricKind(point.kind), labels)
             check_definition(definition)
         except ValueError as error:
             self.complain(point.name, str(error))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _runner: asyncio.Runner | None = None
 
 
-def settle(awaitable: Awaitable[Any]) -> Any:
+def await_answer(awaitable: Awaitable[Any]) -> Any:
     """What ``awaitable`` returns; its exception is raised here."""
     return event_loop().run_until_complete(_await(awaitable))
 

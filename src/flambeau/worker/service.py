@@ -95,7 +95,7 @@ class Service:
         try:
             returned = self._entry(self._rows_of(jobs, bodies, known), self._context)
             if type(returned) is not list:
-                returned = self._settled(returned)
+                returned = self._awaited(returned)
         except LinkLost:
             raise
         except Exception as error:  # noqa: BLE001 - a handler may raise anything; the worker lives on
@@ -136,13 +136,13 @@ class Service:
             return _NOBODY
         return [job for job, head in zip(jobs, heads, strict=True) if head.more]
 
-    def _settled(self, returned: Any) -> Any:
+    def _awaited(self, returned: Any) -> Any:
         """What an asynchronous handler comes to; anything else as it is."""
         if not hasattr(returned, "__await__"):
             return returned
-        from flambeau.worker.asynchronous import settle  # noqa: PLC0415 - only such handlers pay for asyncio
+        from flambeau.worker.asynchronous import await_answer  # noqa: PLC0415 - only such handlers pay for asyncio
 
-        return settle(returned)
+        return await_answer(returned)
 
     def _spell(
         self, jobs: list[JobHead], returned: Any

@@ -60,8 +60,8 @@ def test_everything_may_be_absent_but_the_name(tmp_path, content):
     manifest, _ = read(tmp_path, content)
     assert manifest.runtime is RuntimeType.PYTHON
     with pytest.raises(InvalidModel, match=r"^Model name is not defined\.$"):
-        manifest.settled_name()
-    assert manifest.settled_name("given") == "given"
+        manifest.chosen_name()
+    assert manifest.chosen_name("given") == "given"
 
 
 @pytest.mark.parametrize(
@@ -110,14 +110,14 @@ def test_a_byte_order_mark_does_no_harm(tmp_path):
 def test_an_unknown_runtime_is_refused_unless_the_request_names_one(tmp_path, runtime):
     manifest, _ = read(tmp_path, {"runtime": runtime, "model": {"modelName": "m"}})
     with pytest.raises(InvalidModel, match=r"^Runtime is not defined or invalid\.$"):
-        manifest.settled_runtime()
-    assert manifest.settled_runtime("LSP") is RuntimeType.LSP
+        manifest.chosen_runtime()
+    assert manifest.chosen_runtime("LSP") is RuntimeType.LSP
 
 
 @pytest.mark.parametrize("runtime", ["PYTHON", "cobol", ""])
 def test_a_wrong_runtime_in_the_request_is_refused(runtime):
     with pytest.raises(BadRequest, match=f"^Invalid RuntimeType value: {runtime}$"):
-        Manifest().settled_runtime(runtime)
+        Manifest().chosen_runtime(runtime)
 
 
 def test_missing_date_and_version_are_only_mentioned(tmp_path, caplog):

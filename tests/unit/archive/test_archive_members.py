@@ -2,7 +2,7 @@
 
 import pytest
 
-from flambeau.archive.members import ArchiveLimits, MemberDoor, Refused, split_name
+from flambeau.archive.members import ArchiveLimits, MemberDoor, MemberRefused, split_name
 
 
 def door(packed=1000, **limits):
@@ -28,7 +28,7 @@ def door(packed=1000, **limits):
     ],
 )
 def test_names_that_are_not_plain_and_relative_are_refused(name, cause):
-    with pytest.raises(Refused, match=cause):
+    with pytest.raises(MemberRefused, match=cause):
         split_name(name)
 
 
@@ -62,7 +62,7 @@ def test_plain_names_are_split_into_their_components(name, parts):
 def test_files_whose_names_clash_are_refused(first, second, cause):
     entrance = door()
     entrance.file(split_name(first))
-    with pytest.raises(Refused, match=cause):
+    with pytest.raises(MemberRefused, match=cause):
         entrance.file(split_name(second))
 
 
@@ -74,7 +74,7 @@ def test_a_folder_may_be_named_again():
 
 
 def test_a_file_without_a_name_is_refused():
-    with pytest.raises(Refused, match="no name"):
+    with pytest.raises(MemberRefused, match="no name"):
         door().file(())
 
 
@@ -82,19 +82,19 @@ def test_more_members_than_allowed_are_refused():
     entrance = door(members=2)
     entrance.file(("a",))
     entrance.folder(("b",))
-    with pytest.raises(Refused, match="more than 2 members"):
+    with pytest.raises(MemberRefused, match="more than 2 members"):
         entrance.file(("c",))
 
 
 def test_more_bytes_than_allowed_are_refused():
     entrance = door(total_bytes=100)
     entrance.size(100)
-    with pytest.raises(Refused, match="more than 100 bytes"):
+    with pytest.raises(MemberRefused, match="more than 100 bytes"):
         entrance.size(1)
 
 
 def test_growth_counts_only_above_the_floor():
     entrance = door(packed=10, ratio=5, ratio_floor=1000)
     entrance.size(1000)
-    with pytest.raises(Refused, match="more than 5 times its size"):
+    with pytest.raises(MemberRefused, match="more than 5 times its size"):
         entrance.size(1)

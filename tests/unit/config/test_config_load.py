@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flambeau import config
-from flambeau.config.load import Flags, Source, chosen_file, load, newest_snapshot, settle
+from flambeau.config.load import Flags, SourceFile, chosen_file, load, newest_snapshot, settle
 from flambeau.config.setting import ConfigurationError, Effect
 from flambeau.config.table import rows
 from flambeau.config.values import MetricsMode
@@ -16,7 +16,7 @@ FILE = CWD / "config.properties"
 
 
 def settled(text="", environment=None, **flags):
-    return settle(Flags(**flags), environment or {}, CWD, Source(FILE, text))
+    return settle(Flags(**flags), environment or {}, CWD, SourceFile(FILE, text))
 
 
 def options(text="", environment=None, **flags):

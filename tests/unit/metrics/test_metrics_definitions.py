@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from flambeau.metrics.definitions import Definition, DefinitionsError, Kind, read_definitions
+from flambeau.metrics.definitions import Definition, DefinitionsError, MetricKind, read_definitions
 
 VERSIONED = ("model_name", "model_version", "hostname")
 HOST = ("Level", "Hostname")
@@ -40,7 +40,7 @@ def test_the_shipped_file_declares_every_traditional_name():
     shipped = read_definitions()
     assert {(one.name, one.unit, one.kind.value, one.labels) for one in shipped.server} == SHIPPED
     assert set(shipped.model) == {
-        Definition(name, "ms", Kind.GAUGE, ("ModelName", "Level", "Hostname"))
+        Definition(name, "ms", MetricKind.GAUGE, ("ModelName", "Level", "Hostname"))
         for name in ("HandlerTime", "PredictionTime")
     }
 
@@ -62,11 +62,11 @@ model_metrics:
 """,
     )
     assert found.server == (
-        Definition("QueueTime", "Milliseconds", Kind.HISTOGRAM, ("Level", "Hostname")),
+        Definition("QueueTime", "Milliseconds", MetricKind.HISTOGRAM, ("Level", "Hostname")),
     )
     assert found.model == (
-        Definition("Tokens", "Count", Kind.COUNTER, ("ModelName", "Level", "Hostname")),
-        Definition("Depth", "Count", Kind.GAUGE, ("Hostname",)),
+        Definition("Tokens", "Count", MetricKind.COUNTER, ("ModelName", "Level", "Hostname")),
+        Definition("Depth", "Count", MetricKind.GAUGE, ("Hostname",)),
     )
 
 

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from flambeau.metrics.definitions import Definition, Definitions, Kind
+from flambeau.metrics.definitions import Definition, Definitions, MetricKind
 from flambeau.metrics.printed import PrintedMetrics
 from flambeau.metrics.registry import Metrics
 
 
 @pytest.fixture
 def metrics() -> Metrics:
-    own = Definition("Own", "Count", Kind.COUNTER, ("ModelName", "Level", "Hostname"))
+    own = Definition("Own", "Count", MetricKind.COUNTER, ("ModelName", "Level", "Hostname"))
     return Metrics(Definitions(model=(own,)), hostname="vm")
 
 

@@ -7,7 +7,7 @@ import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from flambeau.metrics.definitions import Definition, Definitions, Kind, read_definitions
+from flambeau.metrics.definitions import Definition, Definitions, MetricKind, read_definitions
 from flambeau.metrics.families import SERIES_LIMIT
 from flambeau.metrics.loglines import parse
 from flambeau.metrics.registry import Metrics, Mode
@@ -200,7 +200,7 @@ def test_thousands_of_registrations_leave_no_series():
 
 
 def test_a_million_label_values_do_not_make_a_million_series(caplog):
-    definition = Definition("Seen", "Count", Kind.COUNTER, ("Request", "Hostname"))
+    definition = Definition("Seen", "Count", MetricKind.COUNTER, ("Request", "Hostname"))
     metrics = made(Definitions(model=(definition,)))
     model = metrics.model("echo", "1.0")
     for start in range(0, 1_000_000, 10_000):
@@ -225,7 +225,7 @@ def test_a_million_names_do_not_make_a_million_families():
 
 
 def test_handler_values_are_kept_by_the_kind_the_file_declares():
-    kinds = [(Kind.COUNTER, 3.5), (Kind.GAUGE, 2.0)]
+    kinds = [(MetricKind.COUNTER, 3.5), (MetricKind.GAUGE, 2.0)]
     for kind, expected in kinds:
         definition = Definition("Own", "Count", kind, ("ModelName", "Level", "Hostname"))
         metrics = made(Definitions(model=(definition,)))
@@ -295,7 +295,9 @@ def test_auto_detect_refuses_what_cannot_be_shown(caplog, wrong):
 
 
 def test_a_declared_metric_may_change_its_type():
-    definition = Definition("QueueTime", "Milliseconds", Kind.HISTOGRAM, ("Level", "Hostname"))
+    definition = Definition(
+        "QueueTime", "Milliseconds", MetricKind.HISTOGRAM, ("Level", "Hostname")
+    )
     metrics = made(Definitions(server=(definition,)))
     model = metrics.model("echo", "1.0")
     model.answered(False, 1.0, 0.5)
@@ -319,7 +321,7 @@ def test_a_name_taken_out_of_the_file_is_off():
 
 
 def test_a_dimension_without_a_value_turns_the_metric_off_and_says_so(caplog):
-    definition = Definition("Requests2XX", "Count", Kind.COUNTER, ("Colour", "Hostname"))
+    definition = Definition("Requests2XX", "Count", MetricKind.COUNTER, ("Colour", "Hostname"))
     metrics = made(Definitions(server=(definition,)))
     metrics.requests(200)
     assert "its dimension Colour has no value here" in caplog.text
@@ -327,7 +329,7 @@ def test_a_dimension_without_a_value_turns_the_metric_off_and_says_so(caplog):
 
 
 def test_names_that_collide_with_flambeaus_own_are_dropped_and_said(caplog):
-    definition = Definition("flambeau_batch_size", "Count", Kind.GAUGE, ("Level", "Hostname"))
+    definition = Definition("flambeau_batch_size", "Count", MetricKind.GAUGE, ("Level", "Hostname"))
     metrics = made(Definitions(server=(definition,)))
     metrics.model("echo", "1.0").batch(1, 0, 0, 0)
     assert "flambeau_batch_size" in caplog.text
