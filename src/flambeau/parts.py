@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flambeau.config.options import Options
+    from flambeau.control.snapshot import WriteSnapshot
     from flambeau.security.tls import Pair
     from flambeau.supervision.launcher import Launcher
     from flambeau.supervision.output import LineSink
@@ -218,9 +219,9 @@ def saved_versions(options: Options) -> list[SavedVersion]:
     return sorted(found, key=lambda saved: not saved.default)
 
 
-def snapshots(options: Options) -> SnapshotFiles | None:
-    """Where snapshots are written; None with ``--ncs``."""
-    return SnapshotFiles(options) if options.snapshots else None
+def snapshot_writer(options: Options) -> WriteSnapshot | None:
+    """What writes snapshots; None with ``--ncs``."""
+    return SnapshotFiles(options).write if options.snapshots else None
 
 
 def addresses(options: Options) -> dict[str, list[Api]]:

@@ -171,7 +171,7 @@ class Server:
             model_api=options.enable_model_api,
             unregister_timeout=options.unregister_model_timeout,
             gpu_usage=accelerators.usage,
-            snapshots=parts.snapshots(options),
+            write_snapshot=parts.snapshot_writer(options),
         )
         started.push_async_callback(plane.stop, 0.0)
         return plane

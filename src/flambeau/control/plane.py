@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         SetDefaultVersion,
         UnregisterModel,
     )
-    from flambeau.control.snapshot import SavedVersion, SnapshotWriter
+    from flambeau.control.snapshot import SavedVersion, WriteSnapshot
     from flambeau.control.spec import Defaults
     from flambeau.control.views import ModelDescription
     from flambeau.jobs.job import Job
@@ -67,7 +67,7 @@ class ControlPlane:
         model_api: bool = False,
         unregister_timeout: float = 120.0,
         gpu_usage: Callable[[int], str] = str,
-        snapshots: SnapshotWriter | None = None,
+        write_snapshot: WriteSnapshot | None = None,
     ) -> None:
         self.model_api_enabled = model_api
         self._lives = Lifecycle(store, workshop, metrics, defaults)
@@ -76,7 +76,7 @@ class ControlPlane:
         self._readiness = self._lives.readiness
         self._unregister_timeout = unregister_timeout
         self._gpu_usage = gpu_usage
-        self._snapshots = snapshots
+        self._write_snapshot = write_snapshot
         self._saving = asyncio.Lock()
 
     # -- jobs
@@ -245,11 +245,11 @@ class ControlPlane:
 
     async def save(self, occasion: str) -> None:
         """Write a snapshot; a disk that is full is logged and stops nothing."""
-        if self._snapshots is None:
+        if self._write_snapshot is None:
             return
         async with self._saving:
             try:
-                await asyncio.to_thread(self._snapshots.write, occasion, pictured(self._registry))
+                await asyncio.to_thread(self._write_snapshot, occasion, pictured(self._registry))
             except OSError as error:
                 # The disk is at fault: a traceback of ours says nothing.
                 logger.error("the snapshot could not be written: %s", error)  # noqa: TRY400

@@ -6,8 +6,9 @@ Pure: ``pictured`` reads the registry. Writing and reading the files is the busi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from flambeau.control.describe import in_force
 from flambeau.versions.rows import standing_in
@@ -19,11 +20,8 @@ if TYPE_CHECKING:
     from flambeau.versions.rows import Given
 
 
-class SnapshotWriter(Protocol):
-    """Where snapshots go. Implemented by ``config.snapshots``."""
-
-    def write(self, occasion: str, models: dict[str, Any]) -> object:
-        """Write one snapshot, for ``startup``, ``snapshot`` (a change) or ``shutdown``."""
+WriteSnapshot = Callable[[str, dict[str, Any]], object]
+"""Writes what is registered, for ``startup``, ``snapshot`` (a change) or ``shutdown``; blocks."""
 
 
 @dataclass(frozen=True, slots=True)

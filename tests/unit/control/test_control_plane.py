@@ -851,7 +851,8 @@ class Kept:
 
 
 async def test_every_change_is_saved_and_can_be_restored(desk, caplog):
-    kept = desk.plane._snapshots = Kept()
+    kept = Kept()
+    desk.plane._write_snapshot = kept.write
     await desk.register(batch_size=3)
     await desk.register("m2.mar", initial_workers=0)
     await desk.plane.set_default(SetDefaultVersion(model_name="m", model_version="2.0"))

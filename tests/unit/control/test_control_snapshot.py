@@ -144,7 +144,7 @@ async def kept(tmp_path, pack, workshop, metrics):
         metrics,
         Defaults(),
         model_api=True,
-        snapshots=SnapshotFiles(options),
+        write_snapshot=SnapshotFiles(options).write,
     )
     yield Kept(plane, tmp_path / "logs" / "config")
     await plane.stop(5.0)
