@@ -95,3 +95,12 @@ def test_a_class_name_means_one_thing() -> None:
         if len(files) > 1 and name not in OF_THE_ORIGINAL
     }
     assert doubled == {}, "one name for two things: rename one of them"
+
+
+def test_the_words_of_the_architecture_are_defined_where_it_says() -> None:
+    page = (PACKAGE.parents[1] / "ARCHITECTURE.md").read_text()
+    table = page.partition("\n## Words\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| [\w, ]+ \| `([\w/]+\.py)` `(\w+)` \|", table, re.MULTILINE)
+    assert len(rows) > 20, "the table of words is not there any more"
+    classes = public_classes()
+    assert [row for row in rows if row[0] not in classes.get(row[1], [])] == []
