@@ -90,3 +90,22 @@ def test_reference_pages_say_what_the_tables_say(generator: Path) -> None:
 
 def test_reference_pages_have_generators() -> None:
     assert GENERATORS
+
+
+def test_files_named_in_how_to_add_exist() -> None:
+    table = (
+        (ROOT / "CONTRIBUTING.md").read_text().partition("## How to add")[2].partition("\n## ")[0]
+    )
+    named = re.findall(r"`([\w/*]+(?:\.(?:py|yaml|proto)|/))`", table)
+    assert len(named) > 20
+    places = (ROOT, ROOT / "src" / "flambeau", ROOT / "tools")
+    assert [name for name in named if not any(list(each.glob(name)) for each in places)] == []
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_modules_named_in_a_page_exist(page: str) -> None:
+    places = (ROOT, ROOT / "src", ROOT / "src" / "flambeau", ROOT / "tools")
+    named = set(re.findall(r"`([\w]+/[\w/]+\.py)`", (ROOT / page).read_text()))
+    assert (
+        sorted(name for name in named if not any((each / name).is_file() for each in places)) == []
+    )

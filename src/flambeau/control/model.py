@@ -22,10 +22,10 @@ from flambeau.errors import (
     Unavailable,
     WorkersFailing,
 )
-from flambeau.jobs.batching import BatchPolicy, DynamicBatcher
+from flambeau.jobs.batching import BatchPolicy
 from flambeau.jobs.dispatch import Dispatcher
 from flambeau.jobs.feed import Prefetch
-from flambeau.jobs.modes import Window, feeds
+from flambeau.jobs.modes import Window, batcher, feeds
 from flambeau.supervision.launcher import WorkerCommand
 from flambeau.supervision.slot import Slot
 from flambeau.supervision.state import State
@@ -94,8 +94,11 @@ class ModelVersion:
         """Some worker has failed since it was last ready."""
         self._window = Window(workshop.prefetch, spec.batch_size)
         self.dispatcher = Dispatcher(
-            DynamicBatcher(
-                self._policy(), spec.queue_size, f'Model "{spec.name}" version {spec.version}'
+            batcher(
+                spec.mode,
+                self._policy(),
+                spec.queue_size,
+                f'Model "{spec.name}" version {spec.version}',
             ),
             feeds(spec.mode, self._window),
             metrics,

@@ -1,6 +1,6 @@
 """How the jobs of a version travel: the table of modes.
 
-A mode is what the server's feeds and the worker's loop have agreed on. Its name travels in
+A mode is what the batcher, the server's feeds and the worker's loop have agreed on. Its name travels in
 ``Load``; the worker's half is ``worker.batches``, ``worker.concurrent`` and ``worker.steps``.
 
 | mode | in flight | what a worker's death loses |
@@ -15,12 +15,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from flambeau.jobs.batching import DynamicBatcher
 from flambeau.jobs.feed import BatchFeed, Prefetch
 from flambeau.jobs.open_feed import OpenFeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from flambeau.jobs.batching import Batcher, BatchPolicy
     from flambeau.jobs.feed import Feed
     from flambeau.jobs.job import Job
     from flambeau.supervision.channel import Channel
@@ -43,7 +45,12 @@ class Window:
 
 def feeds(mode: str, window: Window) -> FeedMaker:
     """What makes the feeds of a version in ``mode``. Changes of ``window`` are seen at once."""
-    return _MODES[mode](window)
+    return _MODES[mode][0](window)
+
+
+def batcher(mode: str, policy: BatchPolicy, capacity: int, title: str) -> Batcher:
+    """What holds the waiting jobs of a version in ``mode``; ``title`` is its name in messages."""
+    return _MODES[mode][1](policy, capacity, title)
 
 
 def _batches(window: Window) -> FeedMaker:
@@ -62,4 +69,10 @@ def _steps(window: Window) -> FeedMaker:
     )
 
 
-_MODES = {"batches": _batches, "concurrent": _concurrent, "steps": _steps}
+_MODES: dict[str, tuple[Callable[[Window], FeedMaker], Callable[[BatchPolicy, int, str], Batcher]]]
+_MODES = {
+    "batches": (_batches, DynamicBatcher),
+    "concurrent": (_concurrent, DynamicBatcher),
+    "steps": (_steps, DynamicBatcher),
+}
+"""What makes the feeds of a version, and what makes its batcher."""
