@@ -32,6 +32,7 @@ LOWEST_GIVEN_OUT = 32_768
 """Linux gives ports from here on to whoever asks for any."""
 SHARES = 16
 """As many processes of one run have ports of their own."""
+_given: set[int] = set()
 
 
 def write_archive(
@@ -71,10 +72,14 @@ def write_archive(
 def free_ports(count: int) -> list[int]:
     """Distinct ports nobody listens on at this moment, below those that the system gives out.
 
-    Nobody else asks for them in the meantime: each process of a parallel run has ports of its own.
+    Nobody else asks for them in the meantime: each process of a parallel run has ports of its own,
+    and gives none twice in a row.
     """
     share = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SHARES
-    candidates = range(LOWEST_PORT + share, LOWEST_GIVEN_OUT, SHARES)
+    own = range(LOWEST_PORT + share, LOWEST_GIVEN_OUT, SHARES)
+    if len(_given) > len(own) // 2:
+        _given.clear()  # the servers that had them are long gone
+    candidates = sorted(set(own) - _given)
     held: list[socket.socket] = []
     with contextlib.ExitStack() as opened:
         # The order is not that of the seeded generator, which all processes of a run share.
@@ -82,7 +87,9 @@ def free_ports(count: int) -> list[int]:
             with contextlib.suppress(OSError):
                 held.append(opened.enter_context(socket.create_server(("127.0.0.1", port))))
             if len(held) == count:
-                return [each.getsockname()[1] for each in held]
+                found = [each.getsockname()[1] for each in held]
+                _given.update(found)
+                return found
     pytest.fail(f"no {count} free ports between {LOWEST_PORT} and {LOWEST_GIVEN_OUT}")
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from flambeau.config.properties import Pair, decoded, pairs, substituted
+from flambeau.config.properties import Entry, decoded, pairs, substituted
 from flambeau.config.setting import ConfigurationError
 
 
@@ -35,7 +35,7 @@ def test_comments_and_blank_lines_are_no_entries():
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_the_line_of_an_entry_counts_comments_and_continuations(end):
     text = end.join(["# head", "a=1,\\", "  2", "", "b=3"])
-    assert pairs(text) == [Pair("a", "1,2", 2), Pair("b", "3", 5)]
+    assert pairs(text) == [Entry("a", "1,2", 2), Entry("b", "3", 5)]
 
 
 def test_repeated_keys_are_all_there_in_order():
