@@ -85,6 +85,15 @@ class Site:
             while self.listener.connections != connections:  # noqa: ASYNC110 - a test's patience
                 await asyncio.sleep(0.005)
 
+    async def begun(self, connections: int = 1) -> None:
+        """Returns once so many clients have sent the beginning of a request."""
+        async with asyncio.timeout(5):
+            while self._begun() < connections:  # noqa: ASYNC110 - a test's patience
+                await asyncio.sleep(0.005)
+
+    def _begun(self) -> int:
+        return sum(each.reader.begun for each in self.listener._reception._connections)
+
     def sweep(self, seconds: float) -> None:
         """The sweep, as it would find things so many seconds from now."""
         loop = asyncio.get_running_loop()

@@ -242,7 +242,7 @@ async def test_closing_ends_idle_connections_and_serves_busy_ones(serve, held, a
     exchange = await held.next()
     await begun.send(GET[:10])
     await site.settled(3)
-    await asyncio.sleep(0.02)
+    await site.begun(2)
     site.listener.close()
     assert await idle.rest() == b""
     with pytest.raises(OSError):

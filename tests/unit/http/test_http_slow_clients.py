@@ -63,9 +63,8 @@ async def test_a_slow_head_gets_408(serve, answer):
     site = await serve(answer, header_timeout=5)
     client = await site.connect()
     await client.send(b"GET / HTT")
-    await asyncio.sleep(0.02)
+    await site.begun()
     await client.send(b"P/1.1\r\nHost")
-    await asyncio.sleep(0.02)
     site.sweep(4)
     assert site.listener.connections == 1
     site.sweep(6)
@@ -78,7 +77,7 @@ async def test_a_body_that_stops_coming_gets_408(serve, answer):
     site = await serve(answer, body_timeout=5)
     client = await site.connect()
     await client.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc")
-    await asyncio.sleep(0.05)
+    await site.begun()
     site.sweep(4)
     assert site.listener.connections == 1
     site.sweep(6)
@@ -89,7 +88,7 @@ async def test_a_body_that_trickles_gets_408_in_the_end(serve, answer):
     site = await serve(answer, body_timeout=5, body_rate=1000)
     client = await site.connect()
     await client.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n" + b"x" * 3000)
-    await asyncio.sleep(0.05)
+    await site.begun()
     (connection,) = site.listener._reception._connections
     connection._latest += 7  # as if bytes had come a moment before each sweep
     site.sweep(7)
