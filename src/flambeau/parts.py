@@ -95,14 +95,14 @@ def gate(options: Options) -> Gate:
     Raises KeyFileError when the key file cannot be written, GrantsError for a broken tokens_file.
     """
     if options.disable_token_authorization:
-        return Gate.off()
+        return Gate.off(model_api=options.enable_model_api)
     grants = read_grants(options.tokens_file, os.environ)
     tokens = Tokens(Path.cwd() / KEY_FILE, options.token_expiration_min, grants)
     if tokens.problem:
         logger.warning("%s", tokens.problem)
     else:
         logger.info("keys are in %s", tokens.key_file)
-    return Gate(tokens)
+    return Gate(tokens, model_api=options.enable_model_api)
 
 
 def metrics(options: Options, logs: Logs) -> Metrics:

@@ -168,7 +168,6 @@ class Server:
             parts.workshop(options, launchers, rule, numbers.__next__),
             metrics,
             parts.defaults(options),
-            model_api=options.enable_model_api,
             unregister_timeout=options.unregister_model_timeout,
             gpu_usage=accelerators.usage,
             write_snapshot=parts.snapshot_writer(options),

@@ -23,7 +23,6 @@ from flambeau.control.views import ModelPage, ModelSummary, Outcome, StatusView
 from flambeau.errors import (
     BadRequest,
     FlambeauError,
-    MethodNotAllowed,
     ModelVersionNotFound,
     ShuttingDown,
     Unregistered,
@@ -64,12 +63,10 @@ class ControlPlane:
         metrics: Metrics,
         defaults: Defaults,
         *,
-        model_api: bool = False,
         unregister_timeout: float = 120.0,
         gpu_usage: Callable[[int], str] = str,
         write_snapshot: WriteSnapshot | None = None,
     ) -> None:
-        self.model_api_enabled = model_api
         self._lives = Lifecycle(store, workshop, metrics, defaults)
         self._registry = self._lives.registry
         self.routing = Routing(self._registry)
@@ -163,8 +160,6 @@ class ControlPlane:
 
         A failure at any step undoes the earlier ones: nothing stays behind.
         """
-        if not self.model_api_enabled:
-            raise MethodNotAllowed
         if self._lives.stopping:
             raise ShuttingDown("The server is stopping and registers no more models.")
         if request.url is None:
@@ -195,8 +190,6 @@ class ControlPlane:
 
     async def unregister(self, request: UnregisterModel) -> Outcome:
         """Remove one version: refuse new requests, answer the waiting, finish the running."""
-        if not self.model_api_enabled:
-            raise MethodNotAllowed
         version = self._registry.find(request.model_name, request.model_version)
         self._registry.remove(version)
         error = Unregistered(f'Model "{request.model_name}" was unregistered.')

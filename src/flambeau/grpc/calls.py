@@ -108,7 +108,7 @@ class _Answering:
         """The call, once a key has opened it. Raises InvalidKey or MethodNotAllowed."""
         call = RpcCall(self._site, noted.request_id, noted.authorization())
         call.check(self._key, _model(request), write=self._rpc.writes)
-        if self._rpc.changes_models and not self._site.plane.model_api_enabled:
+        if self._rpc.changes_models and not self._site.gate.model_api:
             raise MethodNotAllowed(API_OFF)
         return call
 

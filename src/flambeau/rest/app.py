@@ -172,7 +172,7 @@ class RestApp:
                 model=path.get("model_name", "" if endpoint.names_all else None),
                 write=endpoint.writes,
             )
-        if endpoint.changes_models and not self._plane.model_api_enabled:
+        if endpoint.changes_models and not self._gate.model_api:
             raise MethodNotAllowed
         return Call(self._site, exchange, endpoint, path, query)
 

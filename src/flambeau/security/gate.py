@@ -23,15 +23,20 @@ _log = logging.getLogger("flambeau.security")
 
 
 class Gate:
-    """The check in front of every operation. ``Gate(None)`` lets everything pass."""
+    """The check in front of every operation. Without tokens it lets every caller pass.
 
-    def __init__(self, tokens: Tokens | None) -> None:
+    ``model_api`` says whether models may be registered and unregistered through the faces. The
+    server's own callers of the control plane - start-up, a restart - pass no gate.
+    """
+
+    def __init__(self, tokens: Tokens | None, *, model_api: bool = False) -> None:
         self.tokens = tokens
+        self.model_api = model_api
 
     @classmethod
-    def off(cls) -> Gate:
-        """A gate that lets everything pass: token authorization is switched off."""
-        return cls(None)
+    def off(cls, *, model_api: bool = False) -> Gate:
+        """A gate that lets every caller pass: token authorization is switched off."""
+        return cls(None, model_api=model_api)
 
     def check(
         self,

@@ -30,7 +30,6 @@ from flambeau.errors import (
     HandlerFailed,
     InternalError,
     InvalidModel,
-    MethodNotAllowed,
     ModelNotFound,
     ModelVersionNotFound,
     NoWorker,
@@ -141,9 +140,7 @@ async def desk(tmp_path, pack, workshop, metrics):
         pack(name, {"h.py": source}, handler="h.py", version=number, model={"modelName": title})
     shop, _ = workshop(forked=True)
     store = ModelStore(tmp_path / "archives", temp)
-    plane = ControlPlane(
-        store, shop, metrics, Defaults(both(1)), model_api=True, unregister_timeout=20.0
-    )
+    plane = ControlPlane(store, shop, metrics, Defaults(both(1)), unregister_timeout=20.0)
     one = Desk(plane, marks, temp)
     yield one
     for name in ("held", "slow"):
@@ -328,14 +325,6 @@ async def test_start_up_models_are_known(desk):
     assert await desk.plane.load_at_startup(StartupEntry("n", "n.mar", "n"))
     assert desk.plane.sole_startup_model() is None
     assert {one.url for one in desk.plane.startup_entries("all")} >= {"m.mar", "n.mar"}
-
-
-async def test_registration_can_be_switched_off(desk):
-    desk.plane.model_api_enabled = False
-    with pytest.raises(MethodNotAllowed):
-        await desk.register()
-    with pytest.raises(MethodNotAllowed):
-        await desk.unregister()
 
 
 @pytest.mark.parametrize(

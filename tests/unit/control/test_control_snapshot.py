@@ -143,7 +143,6 @@ async def kept(tmp_path, pack, workshop, metrics):
         shop,
         metrics,
         Defaults(),
-        model_api=True,
         write_snapshot=SnapshotFiles(options).write,
     )
     yield Kept(plane, tmp_path / "logs" / "config")

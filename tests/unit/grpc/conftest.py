@@ -30,7 +30,6 @@ class Plane:
 
     def __init__(self):
         self.models = {"echo": ["1.0", "2.0"]}
-        self.model_api_enabled = True
         self.is_healthy = True
         self.lacks = []
         self.asked = []
@@ -129,6 +128,7 @@ class Served:
     """Both APIs on ports of their own, and a channel to each."""
 
     def __init__(self, plane, gate):
+        self.gate = gate
         self.plane = plane
         self.lines = []
         self.servers = GrpcServers(plane, gate, self, HEADERS)
@@ -186,7 +186,7 @@ async def serving(plane):
     opened = []
 
     async def start(gate=None, **place):
-        served = Served(plane, gate or Gate.off())
+        served = Served(plane, gate or Gate.off(model_api=True))
         await served.open(**place)
         opened.append(served)
         return served

@@ -178,10 +178,11 @@ async def test_a_blank_field_that_is_required_is_named(
 async def test_changes_are_refused_before_anything_else_while_the_api_is_off(
     served, plane, failing, method, message
 ):
-    plane.model_api_enabled = False
+    served.gate.model_api = False
     error = await failing(served.call(method)(message))
     assert error.code() is Code.PERMISSION_DENIED
     assert error.details().split("\n")[0] == "Model API disabled"
+    assert plane.asked == []
 
 
 @pytest.mark.parametrize(

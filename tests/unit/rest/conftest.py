@@ -104,7 +104,6 @@ class Plane:
 
     def __init__(self):
         self.models = {"echo": {"1.0": "echo.mar", "2.0": "echo_v2.mar"}}
-        self.model_api_enabled = True
         self.asked = []
         self.jobs = []
         self.inputs = []
@@ -222,7 +221,7 @@ class Listener:
         self.plane = plane
         self.lines = []
         self.counts = []
-        gate = gate or Gate.off()
+        gate = self.gate = gate or Gate.off(model_api=True)
         if gate.tokens is not None:
             conditions = [*conditions, When.TOKENS]
         site = Site(

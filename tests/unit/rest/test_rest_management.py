@@ -205,7 +205,7 @@ async def test_unregister_and_set_default_name_the_version(management, plane):
 async def test_with_the_registration_api_off_models_cannot_be_changed(
     management, plane, method, target
 ):
-    plane.model_api_enabled = False
+    management.gate.model_api = False
     response = await management.send(method, target, JSON, b"broken")
     assert (response.status, response.json["type"]) == (405, "MethodNotAllowedException")
     assert plane.asked == []
