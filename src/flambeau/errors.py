@@ -45,7 +45,7 @@ class FlambeauError(Exception):
 
     type_name: ClassVar[str] = "InternalServerException"
     status: int = 500
-    grpc: ClassVar[str] = "INTERNAL"
+    grpc: str = "INTERNAL"
     retry_after: int | None = None
     """Seconds to name in a Retry-After header; None leaves the header out."""
 
@@ -243,12 +243,31 @@ class HandlerFailed(FlambeauError):
     grpc = "UNAVAILABLE"
 
 
+_GRPC_OF_STATUS = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ABORTED",
+    413: "RESOURCE_EXHAUSTED",
+    416: "OUT_OF_RANGE",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    501: "UNIMPLEMENTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+"""Codes of the numbers a handler may name in a PredictionException."""
+_GRPC_OF_CLASS = {4: "FAILED_PRECONDITION", 5: "INTERNAL"}
+
+
 class PredictionFailed(FlambeauError):
     """The handler raised PredictionException with a code of its own."""
 
     def __init__(self, text: str, code: int) -> None:
         super().__init__(text)
         self.status = code
+        self.grpc = _GRPC_OF_STATUS.get(code) or _GRPC_OF_CLASS.get(code // 100, "UNKNOWN")
 
 
 class OutOfResources(FlambeauError):

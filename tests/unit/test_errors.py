@@ -20,6 +20,7 @@ EVERY = [
     if isinstance(value, type) and issubclass(value, FlambeauError)
 ]
 GRPC_CODES = {
+    "FAILED_PRECONDITION",
     "INTERNAL",
     "INVALID_ARGUMENT",
     "PERMISSION_DENIED",
@@ -57,7 +58,7 @@ TABLE = {
     "WorkerTimedOut": ("InternalServerException", 500, "INTERNAL"),
     "ResponseTooLarge": ("InternalServerException", 500, "INTERNAL"),
     "HandlerFailed": ("InternalServerException", 503, "UNAVAILABLE"),
-    "PredictionFailed": ("InternalServerException", 418, "INTERNAL"),
+    "PredictionFailed": ("InternalServerException", 418, "FAILED_PRECONDITION"),
     "OutOfResources": ("InternalServerException", 507, "INTERNAL"),
     "Unavailable": ("ServiceUnavailableException", 503, "UNAVAILABLE"),
     "NoWorker": ("ServiceUnavailableException", 503, "UNAVAILABLE"),

@@ -11,7 +11,7 @@ import grpc
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from flambeau.errors import FlambeauError, InternalError, InvalidKey, PredictionFailed
+from flambeau.errors import FlambeauError, InternalError, InvalidKey
 
 Code = grpc.StatusCode
 
@@ -27,34 +27,14 @@ _CLASSES = {
 }
 """Exceptions of the original that are not in its package for HTTP."""
 
-_OF_HTTP = {
-    400: Code.INVALID_ARGUMENT,
-    401: Code.UNAUTHENTICATED,
-    403: Code.PERMISSION_DENIED,
-    404: Code.NOT_FOUND,
-    409: Code.ABORTED,
-    413: Code.RESOURCE_EXHAUSTED,
-    416: Code.OUT_OF_RANGE,
-    429: Code.RESOURCE_EXHAUSTED,
-    499: Code.CANCELLED,
-    501: Code.UNIMPLEMENTED,
-    503: Code.UNAVAILABLE,
-    504: Code.DEADLINE_EXCEEDED,
-}
-"""Codes of the numbers a handler may name in a PredictionException."""
-
 LONGEST = 2000
 """Characters of a message that are sent: it travels in a header, and clients bound those."""
 UNEXPECTED = "The server met an unexpected condition; its log has the cause under this request id."
 
 
 def code_of(error: FlambeauError) -> grpc.StatusCode:
-    """The code of an error: by the table of errors, or by the number that a handler named."""
-    if not isinstance(error, PredictionFailed):
-        return grpc.StatusCode.__members__[error.grpc]
-    if error.status in _OF_HTTP:
-        return _OF_HTTP[error.status]
-    return {4: Code.FAILED_PRECONDITION, 5: Code.INTERNAL}.get(error.status // 100, Code.UNKNOWN)
+    """The code of an error, which the table of errors names."""
+    return grpc.StatusCode.__members__[error.grpc]
 
 
 def class_of(error: FlambeauError) -> str:
