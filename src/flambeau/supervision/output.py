@@ -7,6 +7,7 @@ a handler that prints without end cannot fill the server's memory.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,30 @@ if TYPE_CHECKING:
 LONGEST = 64 * 1024
 
 
-class _Lines(asyncio.Protocol):
-    def __init__(self, tell: Callable[[str], None], over: Callable[[], None]) -> None:
+class _Lines:
+    """One pipe: what comes through it, cut into lines. ``over`` is called once, at its end.
+
+    It is read from its descriptor, not by a transport of the loop: uvloop closes the descriptor of
+    a pipe twice, and the second time it may be another thread's, or the loop's own.
+    """
+
+    def __init__(self, reader: int, tell: Callable[[str], None], over: Callable[[], None]) -> None:
+        os.set_blocking(reader, False)
+        self._reader = open(reader, "rb", buffering=0)  # noqa: SIM115 - closed by ``close``
         self._tell = tell
         self._over = over
         self._rest = b""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(reader, self._readable)
 
-    def data_received(self, data: bytes) -> None:
+    def _readable(self) -> None:
+        data = self._reader.read(LONGEST)
+        if data:
+            self._received(data)
+        elif data is not None:  # None: nothing there after all
+            self.close()
+
+    def _received(self, data: bytes) -> None:
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         for line in lines:
@@ -34,10 +52,14 @@ class _Lines(asyncio.Protocol):
             self._tell(self._rest[:LONGEST].decode("utf-8", "replace"))
             self._rest = self._rest[LONGEST:]
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+    def close(self) -> None:
+        """Read no more; the last line needs no end."""
+        if self._reader.closed:
+            return
+        self._loop.remove_reader(self._reader.fileno())
+        self._reader.close()
         if self._rest:
             self._tell(self._rest.decode("utf-8", "replace"))
-            self._rest = b""
         self._over()
 
 
@@ -52,7 +74,7 @@ class OutputPipes:
         self._sink = sink
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._readers: list[int] = []
-        self._followed: list[asyncio.ReadTransport] = []
+        self._followed: list[_Lines] = []
         self._open = 2
         self.writers: list[int] = []
         for _ in range(2):
@@ -60,28 +82,11 @@ class OutputPipes:
             self._readers.append(reader)
             self.writers.append(writer)
 
-    async def follow(self) -> None:
+    def follow(self) -> None:
         """Start reading; call once, then ``give_away`` when the worker has its ends."""
-        following = asyncio.ensure_future(self._follow())
-        # Not cancelled midway: event loops do not agree on who then closes the descriptor.
-        try:
-            await asyncio.shield(following)
-        except asyncio.CancelledError:
-            await asyncio.wait({following})
-            raise
-
-    async def _follow(self) -> None:
-        loop = asyncio.get_running_loop()
         for stream in ("stdout", "stderr"):
-            reader = self._readers.pop(0)
-            transport, _ = await loop.connect_read_pipe(
-                lambda stream=stream: _Lines(  # type: ignore[misc] # bound per loop round
-                    lambda line, stream=stream: self._sink(self.name, stream, line),  # type: ignore[misc] # as above
-                    self._over,
-                ),
-                os.fdopen(reader, "rb", buffering=0),
-            )
-            self._followed.append(transport)
+            tell = functools.partial(self._sink, self.name, stream)
+            self._followed.append(_Lines(self._readers.pop(0), tell, self._over))
 
     def give_away(self) -> None:
         """Close the writing ends here: the worker holds them now."""
@@ -94,8 +99,8 @@ class OutputPipes:
         for reader in self._readers:
             os.close(reader)
         self._readers = []
-        for transport in self._followed:
-            transport.close()
+        for lines in self._followed:
+            lines.close()
 
     def _over(self) -> None:
         self._open -= 1

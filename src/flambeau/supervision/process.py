@@ -177,7 +177,7 @@ async def adopt(
     Cancelled, it ends the process.
     """
     try:
-        await output.follow()
+        output.follow()
         worker = LocalWorker(command, pid, await connect(ours, channel), exited, output)
     except BaseException:
         ours.close()

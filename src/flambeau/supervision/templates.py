@@ -114,7 +114,7 @@ class Template:
         self._buffer = b""
         asyncio.get_running_loop().add_reader(ours, self._readable)
         try:
-            await output.follow()
+            output.follow()
             self.unsafe = await asyncio.wait_for(self._ready, PRELOAD_WAIT)
         except BaseException:
             output.close()
