@@ -29,6 +29,7 @@ from flambeau.control.plane import ControlPlane
 from flambeau.http.listeners import Address, open_listener
 from flambeau.logs.logs import PAUSE
 from flambeau.metrics import accelerators
+from flambeau.metrics.loop_lag import LoopWatch
 from flambeau.metrics.printed import PrintedMetrics
 from flambeau.metrics.system import watch
 from flambeau.rest.app import RestApp
@@ -108,6 +109,7 @@ class Server:
             await plane.save("startup")
             gc.collect()
             gc.freeze()
+            started.callback(LoopWatch(metrics.loop_lag.record).close)
             sys.stdout.write(f"{STARTED}\n")
             sys.stdout.flush()
             await self._stop.wait()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-STRETCH = 0.0001
+STRETCH = 0.00003
 """Seconds the loop is held at a time, and a piece more."""
 SHARE = 0.25
 """Of the time that everything else took meanwhile: held so long on a busy loop, to keep pace."""

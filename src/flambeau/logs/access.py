@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _REMEMBERED = 2048
 """Most beginnings of access lines kept."""
-PIECE = 16
-"""Lines formed at a stretch: some 20 microseconds."""
+PIECE = 8
+"""Lines formed at a stretch: some 10 microseconds."""
 
 
 class Details(NamedTuple):

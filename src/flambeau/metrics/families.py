@@ -1,8 +1,8 @@
 """The numbers themselves: families of cells, one cell for each set of label values.
 
-Cells are plain attributes, so that recording costs a tenth of a microsecond; they are turned
-into ``prometheus_client`` metrics only when somebody scrapes. ``metrics.registry`` makes the
-families, ``metrics.model`` holds the cells it records to. All use is from the event loop's
+Cells are plain attributes, so that recording costs a tenth of a microsecond; they become text only
+when somebody scrapes. ``metrics.registry`` makes the families, ``metrics.model`` holds the cells it
+records to. All use is from the event loop's
 thread. The number of cells of a family is limited: label values beyond it are not kept.
 """
 
@@ -12,12 +12,10 @@ import logging
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Protocol
 
-from prometheus_client import Metric
-
 from flambeau.metrics.definitions import MetricKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from flambeau.metrics.definitions import Definition
 
@@ -155,7 +153,7 @@ class Histogram:
 
 
 class Family:
-    """One metric with all its series: a collector in the sense of ``prometheus_client``."""
+    """One metric with all its series."""
 
     def __init__(
         self,
@@ -170,7 +168,7 @@ class Family:
         self.labels = definition.labels
         self.dropped = 0
         """Values that were not kept because of the limit."""
-        self._help = help_text or (
+        self.help = help_text or (
             f"Torchserve prometheus {self.kind.value} metric with unit: {self.unit}"
         )
         self._bounds = bounds
@@ -212,26 +210,22 @@ class Family:
 
     def news(self, piece: int) -> Iterator[list[tuple[tuple[str, ...], float]]]:
         """Label values and news of the cells that have any; ``piece`` cells looked at in a step."""
-        cells = list(self._cells.items())
+        cells = self.cells()
         for first in range(0, len(cells), piece):
             news = [(values, cell.news()) for values, cell in cells[first : first + piece]]
             yield [(values, value) for values, value in news if value is not None]
 
-    def describe(self) -> Iterable[Metric]:
-        """The family without its samples: tells the registry which names it takes."""
-        # The library would also reserve <name>_total and <name>_created for a counter.
-        kind = "unknown" if self.kind is MetricKind.COUNTER else self.kind.value
-        return [Metric(self.name, self._help, kind)]
+    def cells(self) -> list[tuple[tuple[str, ...], Cell]]:
+        """Label values and cell of each series that there is now."""
+        return list(self._cells.items())
 
-    def collect(self) -> Iterable[Metric]:
-        """The family with a sample for each line shown."""
-        metric = Metric(self.name, self._help, self.kind.value)
-        for values, cell in self._cells.items():
-            labels = dict(zip(self.labels, values, strict=True))
-            for suffix, bound, value in cell.samples():
-                shown = {**labels, "le": bound} if bound else labels
-                metric.add_sample(self.name + suffix, shown, value)
-        return [metric]
+    def names(self) -> set[str]:
+        """Every name the text may show for this family: no other may have one of them."""
+        suffixes = ("", "_bucket", "_count", "_sum", "_created")
+        return {
+            self.name + suffix
+            for suffix in suffixes[: self.kind is not MetricKind.HISTOGRAM or None]
+        }
 
     def _drop(self) -> None:
         if not self.dropped:

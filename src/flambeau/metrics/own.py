@@ -66,4 +66,11 @@ OWN: Final = (
     ),
     Own("flambeau_worker_restarts_total", MetricKind.COUNTER, _VERSION, "Workers started again."),
     Own("flambeau_workers", MetricKind.GAUGE, (*_VERSION, "state"), "Workers in each state."),
+    Own(
+        "flambeau_loop_lag_seconds",
+        MetricKind.HISTOGRAM,
+        (),
+        "How late the event loop is.",
+        _SECONDS,
+    ),
 )

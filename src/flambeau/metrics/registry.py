@@ -15,8 +15,6 @@ from collections import deque
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry
-
 from flambeau.metrics.definitions import Definition, MetricKind, check_definition
 from flambeau.metrics.families import Counter, Family, Gauge
 from flambeau.metrics.loglines import model_line, server_line
@@ -36,10 +34,12 @@ if TYPE_CHECKING:
     Sink = Callable[[list[str]], None]
     PointLine = tuple[Series, float, str, int]
 
-_TRADITIONAL_COUNTERS = (
-    "ts_inference_requests_total",
-    "ts_inference_latency_microseconds",
-    "ts_queue_latency_microseconds",
+_TRADITIONAL_COUNTERS = frozenset(
+    {
+        "ts_inference_requests_total",
+        "ts_inference_latency_microseconds",
+        "ts_queue_latency_microseconds",
+    }
 )
 _LOG_EVERY = 1.0
 _FAMILY_LIMIT = 1000
@@ -77,7 +77,8 @@ class Metrics:
         self._server_sink = None if mode is Mode.PROMETHEUS else server_sink
         self._model_sink = None if mode is Mode.PROMETHEUS else model_sink
         self.clock = clock
-        self._registry = CollectorRegistry()
+        self._names: set[str] = set()
+        """Every name that may stand in the text: of the families and their samples."""
         self._models: dict[tuple[str, str], ModelMetrics] = {}
         self.told: dict[ModelMetrics, None] = {}
         """The recorders that were told something they have not counted yet."""
@@ -92,6 +93,7 @@ class Metrics:
         self.point_lines: deque[PointLine] | None = deque() if self._model_sink else None
         self.queue_time: Cell = self._lasting("QueueTime") or Gauge()
         self.thread_time: Cell = self._lasting("WorkerThreadTime") or Gauge()
+        self.loop_lag: Cell = self._lasting("flambeau_loop_lag_seconds") or Gauge()
         self._ok = self._lasting("Requests2XX") or Counter()
         self._refused = self._lasting("Requests4XX") or Counter()
         self._failed = self._lasting("Requests5XX") or Counter()
@@ -139,17 +141,19 @@ class Metrics:
                 if cell is not None:
                     cell.record(point.value)
 
-    def expose(self, names: list[str]) -> bytes:
-        """The text of a scrape, in format 0.0.4; ``names`` are the only samples wanted."""
-        finish(self._tally())
+    def exposition(self, names: list[str]) -> Iterator[bytes]:
+        """The text of a scrape, in format 0.0.4, in short pieces.
+
+        ``names`` are the only samples wanted; none: all of them.
+        """
+        for _ in self._tally():
+            yield b""
+        wanted = frozenset(names)
         if self._mode is Mode.LEGACY:
-            names = [
-                name for name in names or _TRADITIONAL_COUNTERS if name in _TRADITIONAL_COUNTERS
-            ]
-            return exposition(self._registry.restricted_registry(names).collect())
-        if names:
-            return exposition(self._registry.restricted_registry(names).collect())
-        return exposition(self._registry.collect())
+            wanted = _TRADITIONAL_COUNTERS & wanted if wanted else _TRADITIONAL_COUNTERS
+            if not wanted:
+                return
+        yield from exposition(list(self._families.values()), wanted)
 
     def form(self, *, last: bool = False) -> Iterator[None]:
         """Form the lines due and hand them to the sinks; each step is short.
@@ -249,11 +253,11 @@ class Metrics:
         return True
 
     def _add(self, family: Family) -> bool:
-        try:
-            self._registry.register(family)
-        except ValueError as error:
-            self.complain(family.name, str(error))
+        taken = family.names() & self._names
+        if taken:
+            self.complain(family.name, f"another metric has the name {min(taken)}")
             return False
+        self._names |= family.names()
         self._families[family.name] = family
         return True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flambeau.rest.route import Reply
+from flambeau.spread import spread
 
 if TYPE_CHECKING:
     from flambeau.rest.route import Call
@@ -12,8 +13,10 @@ if TYPE_CHECKING:
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def scrape(call: Call) -> Reply:
+async def scrape(call: Call) -> Reply:
     """All metric families, or those that ``name[]`` asks for."""
     source = call.site.metrics
-    body = b"" if source is None else source.expose(call.query.every("name[]"))
-    return Reply(body, content_type=CONTENT_TYPE)
+    body = bytearray()
+    if source is not None:
+        await spread(map(body.extend, source.exposition(call.query.every("name[]"))))
+    return Reply(bytes(body), content_type=CONTENT_TYPE)

@@ -440,7 +440,7 @@ async def test_a_failed_registration_leaves_nothing_and_works_once_mended(desk, 
     assert desk.plane.list_models(ListModels()).models == []
     assert desk.unpacked() == []
     assert desk.plane.worker_pids() == []
-    assert 'model_name="m"' not in metrics.expose([]).decode()
+    assert 'model_name="m"' not in b"".join(metrics.exposition([])).decode()
     broken.unlink()
     await desk.register(initial_workers=2)
     assert (await desk.ask()).error is None
@@ -660,7 +660,7 @@ async def test_a_version_comes_back_only_when_the_old_one_is_gone(desk, metrics)
     await going
     await coming
     await desk.ask()
-    text = metrics.expose([]).decode()
+    text = b"".join(metrics.exposition([])).decode()
     assert 'flambeau_request_seconds_count{model_name="m",model_version="1.0"} 1.0' in text
 
 

@@ -27,7 +27,7 @@ NO_PREFETCH = Prefetch(seconds=0.0, most=1)
 
 def rejected(metrics) -> dict[str, float]:
     """How many requests were refused, by reason."""
-    lines = metrics.expose(["flambeau_rejected_total"]).decode().splitlines()
+    lines = b"".join(metrics.exposition(["flambeau_rejected_total"])).decode().splitlines()
     return {
         line.partition('reason="')[2].partition('"')[0]: float(line.rpartition(" ")[2])
         for line in lines
@@ -490,7 +490,7 @@ async def test_gone_clients_are_counted(live, metrics):
         await asyncio.sleep(0.02)
         job.cancel()
         job.cancel()
-    text = metrics.expose([]).decode()
+    text = b"".join(metrics.exposition([])).decode()
     assert 'flambeau_cancelled_total{model_name="m",model_version="1.0"} 2.0' in text
 
 

@@ -295,7 +295,7 @@ class TestPieces:
             say(opened, b"/%d" % number)
         assert sum(1 for _ in opened.logs.form()) == 100
         lines = opened.text("access_log").splitlines()
-        assert [int(re.search(r"/(\d+) HTTP", line)[1]) for line in lines] == [*range(1600)]
+        assert [int(re.search(r"/(\d+) HTTP", line)[1]) for line in lines] == [*range(100 * PIECE)]
 
     def test_what_comes_while_lines_are_formed_waits_for_the_next_time(self, open_logs):
         opened = open_logs()

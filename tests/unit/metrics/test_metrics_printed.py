@@ -29,7 +29,9 @@ LINE = "[METRICS]Own.Count:2|#ModelName:my-model,Level:Model|#type:COUNTER|#host
 def test_a_metric_line_is_recorded_and_leaves_the_log(metrics, printed, passed):
     metrics.model("my-model", "1.0")
     printed("W-9000-my-model_1.0", "stdout", LINE)
-    assert b'Own{ModelName="my-model",Level="Model",Hostname="vm"} 2.0' in metrics.expose([])
+    assert b'Own{ModelName="my-model",Level="Model",Hostname="vm"} 2.0' in b"".join(
+        metrics.exposition([])
+    )
     assert passed == []
 
 
@@ -45,6 +47,6 @@ def test_a_broken_metric_line_is_reported(printed, passed, caplog):
 
 
 def test_a_line_of_a_worker_whose_model_is_gone_is_dropped(metrics, printed):
-    before = metrics.expose([])
+    before = b"".join(metrics.exposition([]))
     printed("W-9000-gone_1.0", "stdout", LINE)
-    assert metrics.expose([]) == before
+    assert b"".join(metrics.exposition([])) == before

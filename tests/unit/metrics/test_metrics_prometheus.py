@@ -5,16 +5,17 @@ import re
 
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from flambeau.metrics.definitions import read_definitions
+from flambeau.metrics.definitions import Definition, MetricKind, read_definitions
+from flambeau.metrics.families import Family
 from flambeau.metrics.prometheus import exposition
 from flambeau.metrics.registry import Metrics
+from flambeau.spread import finish
 
 
 def shown(metrics: Metrics, *names: str) -> str:
-    return metrics.expose(list(names)).decode()
+    return b"".join(metrics.exposition(list(names))).decode()
 
 
 def test_counters_keep_their_names_and_labels_their_order():
@@ -57,12 +58,17 @@ def test_the_filter_takes_sample_names():
     assert "flambeau_request_seconds_sum" not in buckets
 
 
+def family(help_text: str, label: str, numbers: dict[str, float]) -> Family:
+    made = Family(Definition("a", "Count", MetricKind.GAUGE, (label,)), help_text)
+    for text, number in numbers.items():
+        made.hold((text,)).record(number)
+    return made
+
+
 def test_large_small_and_odd_numbers_are_read_back():
-    metric = Metric("a", "Numbers.", "gauge")
     numbers = [0.0, 1234567.0, 1e21, 1e-7, -3.5, math.inf, -math.inf, math.nan]
-    for index, number in enumerate(numbers):
-        metric.add_sample("a", {"n": str(index)}, number)
-    text = exposition([metric]).decode()
+    cells = {str(index): number for index, number in enumerate(numbers)}
+    text = b"".join(exposition([family("Numbers.", "n", cells)])).decode()
     assert 'a{n="1"} 1234567.0\n' in text
     read = [sample.value for sample in next(iter(text_string_to_metric_families(text))).samples]
     assert read[:-1] == numbers[:-1]
@@ -71,10 +77,9 @@ def test_large_small_and_odd_numbers_are_read_back():
 
 @given(st.text())
 def test_any_label_value_is_read_back(text):
-    metric = Metric("a", "Help with \\ and\nlines.", "gauge")
-    metric.add_sample("a", {"label": text}, 1.0)
+    labelled = family("Help with \\ and\nlines.", "label", {text: 1.0})
     try:
-        written = exposition([metric]).decode()
+        written = b"".join(exposition([labelled])).decode()
     except UnicodeEncodeError:
         return
     # The reference parser splits at every Unicode line end, the format only at line feeds.
@@ -82,3 +87,28 @@ def test_any_label_value_is_read_back(text):
         families = list(text_string_to_metric_families(written))
         assert families[0].samples[0].labels == {"label": text}
     assert written.count("\n") == 3
+
+
+def test_thousands_of_series_are_written_in_short_pieces():
+    metrics = Metrics(read_definitions(), hostname="vm")
+    for number in range(2000):
+        metrics.model(f"m{number}", "1.0").arrived(version_given=True)
+    pieces = list(metrics.exposition([]))
+    assert max(piece.count(b"\n") for piece in pieces) < 40
+    text = b"".join(pieces).decode()
+    assert text.count("\nflambeau_batch_size_bucket{") == 2000 * 10
+    assert text.count("# TYPE flambeau_batch_size ") == 1
+
+
+def test_answers_are_in_the_text_whenever_it_is_asked_for():
+    metrics = Metrics(read_definitions(), hostname="vm")
+    recorder = metrics.model("echo", "1.0")
+    for _ in range(1000):
+        recorder.answered(True, 0.1, 0.05)
+        recorder.batch(1, 0.0, 0.05, 0.01)
+    timer = metrics.form()
+    next(timer)
+    assert "flambeau_request_seconds_count" in shown(metrics)
+    assert 'flambeau_batch_size_sum{model_name="echo",model_version="1.0"} 1000.0' in shown(metrics)
+    finish(timer)
+    assert 'flambeau_batch_size_sum{model_name="echo",model_version="1.0"} 1000.0' in shown(metrics)

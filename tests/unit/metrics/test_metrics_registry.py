@@ -29,7 +29,7 @@ def made(definitions: Definitions | None = None, **how) -> Metrics:
 
 
 def samples(metrics: Metrics, *names: str) -> dict[tuple[str, frozenset], float]:
-    text = metrics.expose(list(names)).decode()
+    text = b"".join(metrics.exposition(list(names))).decode()
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -188,7 +188,7 @@ def test_a_recorder_outlives_being_forgotten():
 
 def test_thousands_of_registrations_leave_no_series():
     metrics = made()
-    before = len(metrics.expose([]))
+    before = len(b"".join(metrics.exposition([])))
     for number in range(3000):
         model = metrics.model(f"m{number}", "1.0")
         model.arrived(version_given=False)
@@ -196,7 +196,7 @@ def test_thousands_of_registrations_leave_no_series():
         model.worker_moved(None, "ready")
         model.points([point(dimensions=[("ModelName", f"m{number}"), ("Level", "Model")])])
         metrics.forget(f"m{number}", "1.0")
-    assert len(metrics.expose([])) == before
+    assert len(b"".join(metrics.exposition([]))) == before
 
 
 def test_a_million_label_values_do_not_make_a_million_series(caplog):
@@ -220,7 +220,7 @@ def test_a_million_names_do_not_make_a_million_families():
     model = metrics.model("echo", "1.0")
     for number in range(20_000):
         model.points([point(f"name_{number}")])
-    families = re.findall("^# TYPE", metrics.expose([]).decode(), re.MULTILINE)
+    families = re.findall("^# TYPE", b"".join(metrics.exposition([])).decode(), re.MULTILINE)
     assert len(families) <= 1000
 
 
@@ -257,14 +257,14 @@ def test_dimensions_may_come_in_another_order():
 )
 def test_a_value_that_does_not_fit_is_dropped_and_reported_once(caplog, wrong):
     metrics = made()
-    before = metrics.expose([])
+    before = b"".join(metrics.exposition([]))
     model = metrics.model("zzz", "1.0")
     with caplog.at_level("ERROR"):
         model.points([point(**wrong)] * 3)
     assert len(caplog.records) == 1
     assert wrong.get("name", "PredictionTime") in caplog.text
     metrics.forget("zzz", "1.0")
-    assert metrics.expose([]) == before
+    assert b"".join(metrics.exposition([])) == before
 
 
 def test_auto_detect_takes_a_new_metric_with_its_dimensions():
@@ -291,7 +291,7 @@ def test_auto_detect_refuses_what_cannot_be_shown(caplog, wrong):
     metrics = made(auto_detect=True)
     metrics.model("echo", "1.0").points([point(**{"name": "Fresh", **wrong})])
     assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
-    list(text_string_to_metric_families(metrics.expose([]).decode()))
+    list(text_string_to_metric_families(b"".join(metrics.exposition([])).decode()))
 
 
 def test_a_declared_metric_may_change_its_type():
@@ -313,7 +313,7 @@ def test_a_name_taken_out_of_the_file_is_off():
     model.arrived(version_given=False)
     model.answered(False, 1.0, 0.5)
     model.worker_loaded("W-9000-echo_1.0", 1.0)
-    text = metrics.expose([]).decode()
+    text = b"".join(metrics.exposition([])).decode()
     assert "Requests2XX" not in text
     assert "ts_inference" not in text
     assert "ts_queue" not in text
@@ -325,7 +325,7 @@ def test_a_dimension_without_a_value_turns_the_metric_off_and_says_so(caplog):
     metrics = made(Definitions(server=(definition,)))
     metrics.requests(200)
     assert "its dimension Colour has no value here" in caplog.text
-    assert b"Requests2XX{" not in metrics.expose([])
+    assert b"Requests2XX{" not in b"".join(metrics.exposition([]))
 
 
 def test_names_that_collide_with_flambeaus_own_are_dropped_and_said(caplog):
@@ -348,8 +348,8 @@ def test_readings_go_to_declared_names_and_others_are_dropped():
     )
     assert value(metrics, "CPUUtilization", **HOST) == 12.5
     assert value(metrics, "GPUUtilization", **HOST, DeviceId="1") == 50
-    assert b"Bananas" not in metrics.expose([])
-    assert b"PredictionTime{" not in metrics.expose([])
+    assert b"Bananas" not in b"".join(metrics.exposition([]))
+    assert b"PredictionTime{" not in b"".join(metrics.exposition([]))
 
 
 class TestLogLines:
@@ -450,13 +450,15 @@ class TestLogLines:
         metrics.requests(200)
         metrics.model("echo", "1.0").answered(False, 1.0, 0.5)
         metrics.flush(last=True)
-        shown = re.findall(r"^# TYPE (\S+)", metrics.expose([]).decode(), re.MULTILINE)
+        shown = re.findall(
+            r"^# TYPE (\S+)", b"".join(metrics.exposition([])).decode(), re.MULTILINE
+        )
         assert sorted(shown) == [
             "ts_inference_latency_microseconds",
             "ts_inference_requests_total",
             "ts_queue_latency_microseconds",
         ]
-        assert metrics.expose(["Requests2XX"]) == b""
+        assert b"".join(metrics.exposition(["Requests2XX"])) == b""
         assert {line.split(".")[0] for line in lines} == {"Requests2XX", "QueueTime"}
 
     def test_what_a_forgotten_version_had_counted_is_still_logged(self):

@@ -130,7 +130,7 @@ async def watched(interval: float, command: str | None, name: str) -> None:
     task = asyncio.create_task(watch(metrics, interval, command))
     try:
         async with asyncio.timeout(30):
-            while f"{name}{{".encode() not in metrics.expose([name]):
+            while f"{name}{{".encode() not in b"".join(metrics.exposition([name])):
                 await metrics.turns.get()
     finally:
         task.cancel()

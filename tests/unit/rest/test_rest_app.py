@@ -68,8 +68,9 @@ async def test_each_listener_serves_its_own_apis(listen, plane):
 
 async def test_metrics_are_scraped_with_any_method_on_any_sub_path(listen):
     class Source:
-        def expose(self, names):
-            return ",".join(names).encode()
+        def exposition(self, names):
+            yield ",".join(names[:1]).encode()
+            yield ",".join(["", *names[1:]]).encode() if names else b""
 
     listener = listen(Api.METRICS, metrics=Source())
     response = await listener.send("DELETE", "/metrics/x/y?name%5B%5D=A&name[]=B")

@@ -65,7 +65,7 @@ async def test_a_worker_goes_from_starting_over_loading_to_ready(live, shop, met
     assert slot.ready
     assert alive(slot.worker.pids[0])
     assert slot.worker.resident_bytes() > 1_000_000
-    text = metrics.expose([]).decode()
+    text = b"".join(metrics.exposition([])).decode()
     assert 'flambeau_workers{model_name="m",model_version="1.0",state="ready"} 1.0' in text
     assert one.version.healthy_workers == 1
 
