@@ -15,19 +15,31 @@ if TYPE_CHECKING:
 
 STRETCH = 0.00003
 """Seconds the loop is held at a time, and a piece more."""
+REST = 0.001
+"""Seconds of rest after a stretch when nothing else was to be done; the least a loop's timer knows.
+
+Going on at once would keep the processor busy for as long as the whole work takes, and a worker that
+is woken on it meanwhile would wait for its slice: milliseconds."""
+IDLE = 0.00002
+"""Seconds within which a loop that has nothing else to do comes back."""
 SHARE = 0.25
 """Of the time that everything else took meanwhile: held so long on a busy loop, to keep pace."""
 
 
-async def spread(pieces: Iterable[object]) -> None:
-    """Run all the pieces; what else the loop has to do goes between them."""
-    until = perf_counter() + STRETCH
+async def spread(pieces: Iterable[object], stretch: float = STRETCH) -> None:
+    """Run all the pieces, ``stretch`` seconds at a time; what else there is to do goes between."""
+    until = perf_counter() + stretch
     for _ in pieces:
         left = perf_counter()
-        if left >= until:
-            await asyncio.sleep(0)
-            back = perf_counter()
-            until = back + max(STRETCH, SHARE * (back - left))
+        if left < until:
+            continue
+        await asyncio.sleep(0)
+        back = perf_counter()
+        if back - left < IDLE:
+            await asyncio.sleep(REST)
+            until = perf_counter() + stretch
+        else:
+            until = back + max(stretch, SHARE * (back - left))
 
 
 def finish(pieces: Iterable[object]) -> None:

@@ -10,6 +10,8 @@ from flambeau.spread import spread
 if TYPE_CHECKING:
     from flambeau.rest.route import Call
 
+STRETCH = 0.0001
+"""Seconds of the loop at a time: somebody waits for the whole."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -18,5 +20,5 @@ async def scrape(call: Call) -> Reply:
     source = call.site.metrics
     body = bytearray()
     if source is not None:
-        await spread(map(body.extend, source.exposition(call.query.every("name[]"))))
+        await spread(map(body.extend, source.exposition(call.query.every("name[]"))), STRETCH)
     return Reply(bytes(body), content_type=CONTENT_TYPE)
