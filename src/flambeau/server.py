@@ -17,6 +17,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,11 +60,25 @@ class CannotStart(Exception):  # noqa: N818 - named after the situation
     """The server cannot start; the message says why and what to do."""
 
 
+END_WAIT = 10.0
+"""Seconds the loop may take to close once everything has been stopped and written."""
+
+
 def run(options: Options, *, notices: Sequence[str] = ()) -> int:
     """Serve until SIGTERM or SIGINT; the exit code: 0 after a stop that was asked for."""
+    with asyncio.Runner(loop_factory=parts.loop_factory()) as runner:
+        code = _served(runner, Server(options, notices))
+        # Nothing is left to lose: what keeps the loop from closing must not keep the process.
+        last = threading.Timer(END_WAIT, _leave, (code,))
+        last.daemon = True
+        last.start()
+    last.cancel()
+    return code
+
+
+def _served(runner: asyncio.Runner, server: Server) -> int:
     try:
-        with asyncio.Runner(loop_factory=parts.loop_factory()) as runner:
-            runner.run(Server(options, notices).run())
+        runner.run(server.run())
     except OSError as error:
         sys.stderr.write(f"{_reason(error)}\n")
         return 1
@@ -71,6 +86,13 @@ def run(options: Options, *, notices: Sequence[str] = ()) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
+
+
+def _leave(code: int) -> None:
+    """End the process although its event loop does not."""
+    sys.stderr.write(f"the event loop did not close within {END_WAIT:g} s; leaving all the same\n")
+    sys.stderr.flush()
+    os._exit(code)
 
 
 class Server:

@@ -54,3 +54,17 @@ def test_finish_runs_all_pieces_at_once():
     done: list[int] = []
     finish(pieces(done))
     assert done == [*range(10)]
+
+
+async def test_an_idle_loop_sleeps_between_the_pieces(monkeypatch):
+    """Whoever else was woken on this processor gets it at once, not when all is done."""
+    loop = asyncio.get_running_loop()
+    select, waits = loop._selector.select, []
+
+    def noted(timeout):
+        waits.append(timeout)
+        return select(timeout)
+
+    monkeypatch.setattr(loop._selector, "select", noted)
+    await spread(pieces([], 5))
+    assert sum(wait is None or wait > 0 for wait in waits) >= 3
