@@ -12,17 +12,19 @@ from urllib.parse import quote
 import msgspec
 
 from flambeau.control.requests import DescribeModel
-from flambeau.rest.replies import phrase_of, reply
-from flambeau.rest.route import Api, Key
+from flambeau.rest.replies import as_json, phrase_of
+from flambeau.rest.route import Api, Key, Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
 
-    from flambeau.rest.route import Call, Endpoint, Reply, Site
+    from flambeau.rest.route import Call, Endpoint, Site
 
 Document = dict[str, Any]
 
 OPENAPI_VERSION = "3.0.1"
+MOST_KEPT = 1000
+"""Documents kept of one listener; with more, all are made anew."""
 _REF = "#/components/schemas/{name}"
 _TITLE = "TorchServe APIs"
 _TOKEN_SCHEME = "token"  # noqa: S105 - a name in the document
@@ -38,7 +40,7 @@ class ErrorView(msgspec.Struct, rename={"type_": "type"}):
 
 def describe_api(call: Call) -> Reply:
     """The document of everything the listener serves."""
-    return reply(api_document(call.site))
+    return _kept(call.site, ("", ""), lambda: api_document(call.site))
 
 
 def describe_model(call: Call) -> Coroutine[Any, Any, Reply]:
@@ -56,7 +58,18 @@ async def _describe_model(call: Call) -> Reply:
             all_versions=everything,
         )
     )
-    return reply(model_document(call.site, call.endpoint.apis[0], name))
+    api = call.endpoint.apis[0]
+    return _kept(call.site, (api.value, name), lambda: model_document(call.site, api, name))
+
+
+def _kept(site: Site, key: tuple[str, str], make: Callable[[], Document]) -> Reply:
+    """The document of that key, made once: nobody shall hold the loop by asking again and again."""
+    body = site.documents.get(key)
+    if body is None:
+        if len(site.documents) >= MOST_KEPT:
+            site.documents.clear()
+        body = site.documents[key] = as_json(make())
+    return Reply(body)
 
 
 def api_document(site: Site) -> Document:

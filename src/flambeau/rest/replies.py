@@ -14,6 +14,8 @@ from os import urandom
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from flambeau.control.views import plain
 from flambeau.errors import (
     FlambeauError,
@@ -78,9 +80,21 @@ fresh_id = _identifiers().__next__
 """A new lower-case random UUID. Many are made at once, which costs far less."""
 
 
+_compact = json.JSONEncoder(ensure_ascii=False).encode
+_layout = msgspec.json.format
+
+
 def as_json(document: Any) -> bytes:
-    """``document`` in the contract's layout: two-space indent, plain Unicode, final newline."""
-    text = json.dumps(plain(document), indent=2, ensure_ascii=False)
+    """``document`` in the contract's layout: two-space indent, plain Unicode, final newline.
+
+    The standard encoder is fast only without indentation; the layout is put in around the tokens it
+    wrote, which stay as they are.
+    """
+    value = plain(document)
+    try:
+        text = _layout(_compact(value), indent=2)
+    except (ValueError, msgspec.DecodeError):  # infinities and lone surrogates are no JSON
+        text = json.dumps(value, indent=2, ensure_ascii=False)
     return text.encode("utf-8", "replace") + b"\n"
 
 

@@ -108,6 +108,8 @@ class Site:
     """Rows that the API description names although another listener serves them."""
     elsewhere_url: str = ""
     """That other listener."""
+    documents: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    """API descriptions made so far, by API and model: each takes milliseconds to make."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,3 +112,13 @@ async def test_a_document_of_an_unknown_model_is_not_found(management):
     assert (await management.send("OPTIONS", "/models/nope")).status == 404
     assert (await management.send("OPTIONS", "/models/echo/9.9")).status == 404
     assert (await management.send("OPTIONS", "/models/echo/all")).status == 200
+
+
+async def test_a_document_is_made_once_and_each_model_has_its_own(management, plane):
+    plane.models["other"] = {"1.0": "x.mar"}
+    targets = ["/", "/models/echo", "/models/other", "/models/echo/2.0"]
+    first = [(await management.send("OPTIONS", target)).json for target in targets]
+    assert [(await management.send("OPTIONS", target)).json for target in targets] == first
+    assert len(management.app._site.documents) == 3
+    assert first[1] != first[2]
+    assert (await management.send("OPTIONS", "/models/nope")).status == 404
