@@ -59,6 +59,15 @@ async def test_the_sweep_runs_by_itself(serve, answer):
     assert await client.rest() == b""
 
 
+async def test_the_sweep_reaches_every_one_of_many_connections(serve, answer):
+    site = await serve(answer, idle_timeout=0.5)
+    clients = [await site.connect() for _ in range(150)]
+    assert [await client.rest() for client in clients] == [b""] * 150
+    await site.settled(0)
+    late = await site.connect()
+    assert await late.rest() == b""
+
+
 async def test_a_slow_head_gets_408(serve, answer):
     site = await serve(answer, header_timeout=5)
     client = await site.connect()
