@@ -135,8 +135,8 @@ class LiveServer:
 
     def start(self, environment: Mapping[str, str] | None = None) -> None:
         """Returns once the server says it has started; fails the test with its output if it does not."""
-        self.output.clear()
-        self._settled.clear()
+        # Anew for each process: the reader of the one before may not have come to its end.
+        self.output, self._settled = [], threading.Event()
         self.process = subprocess.Popen(
             self.command() + self.flags,
             cwd=self.folder,
@@ -147,21 +147,25 @@ class LiveServer:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        self._reader = threading.Thread(target=self._collect, daemon=True)
+        collecting = (self.process, self.output, self._settled)
+        self._reader = threading.Thread(target=self._collect, args=collecting, daemon=True)
         self._reader.start()
         if not self._settled.wait(START_LIMIT) or not self.started:
             self.process.kill()
             self.process.wait()
             pytest.fail("the server did not start:\n" + "".join(self.output))
 
-    def _collect(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as lines:
+    @staticmethod
+    def _collect(
+        process: subprocess.Popen[str], output: list[str], settled: threading.Event
+    ) -> None:
+        assert process.stdout is not None
+        with process.stdout as lines:
             for line in lines:
-                self.output.append(line)
+                output.append(line)
                 if STARTED in line:
-                    self._settled.set()
-        self._settled.set()
+                    settled.set()
+        settled.set()
 
     @property
     def started(self) -> bool:
