@@ -28,7 +28,7 @@ from flambeau.build import build
 from flambeau.config.options import TORCHSERVE_VERSION
 from flambeau.control.plane import ControlPlane
 from flambeau.http.listeners import Address, open_listener
-from flambeau.logs.logs import PAUSE
+from flambeau.logs.logs import IDLE_PAUSE, PAUSE
 from flambeau.metrics import accelerators
 from flambeau.metrics.loop_lag import LoopWatch
 from flambeau.metrics.printed import PrintedMetrics
@@ -333,6 +333,6 @@ def _grpc_servers() -> type[GrpcServers]:
 
 async def _write_logs(metrics: Metrics, logs: Logs) -> None:
     while True:
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(PAUSE if logs.access.waiting else IDLE_PAUSE)
         await spread(metrics.form())
         await spread(logs.form())

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _REMEMBERED = 2048
 """Most beginnings of access lines kept."""
-PIECE = 8
-"""Lines formed at a stretch: some 10 microseconds."""
+PIECE = 16
+"""Lines formed at a stretch: some 20 microseconds."""
 
 
 class Details(NamedTuple):
@@ -66,6 +66,11 @@ class AccessLog:
         self.add: Callable[[AccessLine], None] = self._lines.append
         """Take a line. Called for every request, so it is the append itself."""
         self._asked: dict[tuple[str, bytes, bytes, str], str] = {}
+
+    @property
+    def waiting(self) -> bool:
+        """Lines have come since the last time."""
+        return bool(self._lines)
 
     def form(self) -> Iterator[None]:
         """Form the lines so far and collect them in the outlet; a step is one piece."""

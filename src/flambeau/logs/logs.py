@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     from flambeau.logs.plan import LogPlan
 
-PAUSE = 0.05
-"""Seconds between two calls of ``form``. Rarer is cheaper, and keeps lines from the files longer."""
+PAUSE, IDLE_PAUSE = 0.01, 0.05
+"""Seconds between two calls of ``form``: while requests come, and else. Rarer is cheaper, but what
+gathers meanwhile is formed in one run, for which the requests of that run wait longer."""
 _log = logging.getLogger("flambeau.logs")
 
 
