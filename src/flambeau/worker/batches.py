@@ -60,10 +60,10 @@ def wanted(link: ServerLink, jobs: list[JobHead]) -> list[JobHead]:
 
     Raises LinkLost when the server is gone.
     """
-    gone = [job for job in jobs if link.is_cancelled(job.id)]
+    gone = link.cancelled([job.id for job in jobs])
     if link.ended:
         raise LinkLost("the server is gone")
     if not gone:
         return jobs
-    link.send(Replies([nothing(job) for job in gone]))
-    return [job for job in jobs if job not in gone]
+    link.send(Replies([nothing(job) for job in jobs if job.id in gone]))
+    return [job for job in jobs if job.id not in gone]

@@ -155,6 +155,11 @@ class ServerLink:
         self.poll()
         return self._ended or job_id in self._cancelled
 
+    def cancelled(self, job_ids: list[int]) -> set[int]:
+        """Those of the jobs whose clients have gone, after one look at the socket for all."""
+        self.poll()
+        return self._cancelled.intersection(job_ids) if self._cancelled else set()
+
     def poll(self) -> None:
         """Note every Cancel that has arrived; other frames are kept for ``receive``."""
         while not self._ended and self._something_waits():
